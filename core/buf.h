@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef NSNET_BUF_H
+#define NSNET_BUF_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* buf - the shared pool of 64 KB buffers that all bytes travel in.
+ *
+ * One buffer holds one packet from the tun, or one recv() from a socket. The
+ * pool is last in, first out, so that the buffer handed out is the one that is
+ * still in the cache. A buffer has one owner at a time. The pool belongs to the
+ * process (there is one data path in it), grows on demand, gives memory above a
+ * high-water mark back to the system, and counts.
+ *
+ * Layout: BUF_HEADROOM bytes before BUF_DATA leave room for a virtio_net_hdr or
+ * an IP header to be put before the payload.
+ */
+#define BUF_HEADROOM 128
+#define BUF_DATA_MAX (65535 + 40) /* the largest IPv6 packet, RFC 8200 section 3 */
+
+struct buf {
+	struct buf *next;    /* owner's link, or the pool's */
+	uint64_t mark;       /* owner's: e.g. the stream offset that frees it */
+	uint64_t opaque[10]; /* owner's: stack.c keeps an lwIP custom pbuf here */
+	uint8_t head[BUF_HEADROOM];
+	uint8_t data[BUF_DATA_MAX + 1];
+};
+
+/* A buffer with undefined contents, owned by the caller, or NULL if there is no memory. */
+struct buf *buf_get(void);
+
+/* Gives @b back; takes it. NULL is allowed. */
+void buf_put(struct buf *b);
+
+/* Buffers in somebody's hands now, in bytes, and the limit above which flows
+ * that hold more than their share must let go (buf_pressure). */
+size_t buf_used(void);
+void buf_set_limit(size_t bytes);
+
+/* True if the pool is over its limit and a holder of @held bytes among @holders
+ * holders has more than its fair share (never true for 128 KB or less, so that
+ * everybody progresses). A holder that is told so reads nothing more, or drops
+ * what its peer will resend. */
+int buf_pressure(size_t held, size_t holders);
+
+/* Frees what the pool keeps. Buffers still in use stay valid. */
+void buf_pool_fini(void);
+
+#endif

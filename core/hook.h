@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef NSNET_HOOK_H
+#define NSNET_HOOK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "flow.h"
+
+/* hook - the seam between the data plane and policy.
+ *
+ * The policy side (lua/api.c, or a C program) fills a struct hooks. A hook that is not
+ * wanted is NULL and costs one test. Every function is called on the loop's thread, must
+ * not block, and must not free the flow. @arg is hooks.arg.
+ *
+ * A hook that answers VERDICT_PENDING (or -EINPROGRESS) answers later through policy_answer() or
+ * policy_dialed() (policy.h), exactly once, never from inside the hook. If the
+ * flow ends first, cancel() tells so and the answer must not come any more.
+ */
+enum hook_dir {
+	HOOK_DIR_OUT, /* child to world */
+	HOOK_DIR_IN,  /* world to child */
+};
+
+struct hooks {
+	void *arg;
+
+	/* A new TCP connection: the SYN is held. Returns a verdict; fills @d (zeroed; strings
+	 * are malloc'd and given away). */
+	enum verdict (*connect)(void *arg, struct flow *f, struct decision *d);
+
+	/* The first datagram of a UDP flow, or the first echo request of an ICMP flow. */
+	enum verdict (*flow)(void *arg, struct flow *f, struct decision *d);
+
+	/* The connection is answered, the first @n bytes of the child are here (borrowed;
+	 * not consumed). ALLOW or NONE lets them pass, anything else resets. @more is false if no more will be
+	 * waited for. PENDING is allowed. */
+	enum verdict (*first_bytes)(void *arg, struct flow *f, const void *bytes, size_t n, bool more,
+		struct decision *d);
+
+	/* Make the connection for @f to f->decision.target yourself. Returns -EINPROGRESS and
+	 * answers by policy_dialed() later, or -ENOSYS for "not mine, dial directly", or
+	 * another negative errno: failed. Called for VERDICT_VIA, and for every allowed flow
+	 * while a dialer is registered. */
+	int (*dial)(void *arg, struct flow *f);
+
+	/* Each packet, both directions; false drops it. Fast path: see architecture note. */
+	bool (*packet)(void *arg, enum hook_dir dir, struct packet *p);
+
+	/* A flow that waits for an answer (connect, flow, first_bytes, dial) ends: forget it. */
+	void (*cancel)(void *arg, struct flow *f);
+
+	/* A flow that was asked has ended: its counters and cause are final. Exactly once.
+	 * f->policy is to be released here. */
+	void (*close)(void *arg, struct flow *f);
+};
+
+#endif

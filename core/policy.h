@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef NSNET_POLICY_H
+#define NSNET_POLICY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "flow.h"
+#include "guard.h"
+#include "hook.h"
+
+/* policy - asks whether a flow may be, and where it goes. One for the process' host.
+ *
+ * Order (fixed): hooks.connect / hooks.flow; if they have no opinion, the default; then the
+ * guard looks at the final destination, which only a rule that names it can pass. There
+ * is no path to a dial that does not come through here. An error anywhere is a deny.
+ */
+struct policy {
+	const struct hooks *hooks; /* borrowed; NULL = allow all */
+	struct guard *guard;       /* borrowed */
+	bool default_deny;
+	bool dry_run;              /* decide and log, but allow */
+	uint64_t allowed, denied, dropped;
+};
+
+/* Asks for @f (state ASKED). Returns true if f->decision is final now: verdict ALLOW (target
+ * set), DENY or DROP. False: f->ops->decided(f) will be called later, from the loop. */
+bool policy_ask(struct policy *p, struct flow *f);
+
+/* The policy side's late answer to PENDING; takes the strings of @d. Calls f->ops->decided(). */
+void policy_answer(struct policy *p, struct flow *f, enum verdict v, struct decision *d);
+
+/* Offers the dial of an allowed flow to hooks.dial. Returns -ENOSYS: dial yourself;
+ * -EINPROGRESS: f->ops->dialed() will come; other negative errno: failed. */
+int policy_dial(struct policy *p, struct flow *f);
+
+/* A dialer's late answer: takes @fd (or a negative errno). Calls f->ops->dialed(). */
+void policy_dialed(struct policy *p, struct flow *f, int fd, const void *early, size_t n);
+
+/* Ends @f: cancels what waits, sets state ENDED and the cause, calls hooks.close once.
+ * Does not free. */
+void policy_end(struct policy *p, struct flow *f, enum flow_cause cause, ev_tstamp now);
+
+#endif
