@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: MIT
+# nsnet-host. `make help` lists the targets. V=1 shows commands, WERROR=1 makes warnings errors,
+# MODE=asan|valgrind|fuzz builds another tree. CFLAGS, CPPFLAGS and LDFLAGS are yours.
+
+PREFIX ?= /usr/local
+CFLAGS ?= -O2 -g
+LUAJIT ?= luajit
+SCDOC  ?= scdoc
+LWIP_DIR ?= build/lwip
+FUZZ_TIME ?= 60
+TEST_TIME ?= 600
+
+# What Debian 12 lacks: for building, for testing, for comparing.
+PACKAGES = build-essential dpkg-dev pkg-config libev-dev libluajit-5.1-dev luajit libseccomp-dev \
+	libc-ares-dev libcjson-dev ca-certificates
+PACKAGES_TEST = libcmocka-dev lua-busted lua-check lua-posix clang clang-tidy clang-format \
+	libclang-rt-14-dev valgrind iproute2 iputils-ping procps util-linux curl wget git scdoc \
+	openssh-server openssh-client bind9-dnsutils dnsmasq-base iperf3 python3 tshark socat \
+	less jq nginx-light
+PACKAGES_BENCH = passt slirp4netns
+
+# --- flags ---------------------------------------------------------------------------------------
+
+MODE ?= release
+B := build$(if $(filter-out release,$(MODE)),/$(MODE))
+SANITIZE = -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+MODE_release = -fPIE -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+LINK_release = -pie -Wl,--gc-sections -Wl,-z,relro,-z,now
+SHIM_release = -static-pie -Wl,--gc-sections -Wl,-z,relro,-z,now
+MODE_asan = $(SANITIZE) -DNSNET_LWIP_ASSERT
+LINK_asan = $(SANITIZE)
+SHIM_asan = $(SANITIZE)
+MODE_valgrind = -O1 -DNSNET_LWIP_ASSERT
+MODE_fuzz = $(SANITIZE) -fsanitize=fuzzer-no-link -DNSNET_LWIP_ASSERT
+LINK_fuzz = $(SANITIZE)
+
+# Ours come after the user's CFLAGS and never need them. _GNU_SOURCE is empty so that a source
+# that defines it too is no redefinition.
+OURS = -std=gnu11 -I. -D_GNU_SOURCE= -Wall -Wextra -Wstrict-prototypes -Wmissing-prototypes \
+	-Wpointer-arith -Wvla -fno-strict-aliasing $(if $(WERROR),-Werror) $(MODE_$(MODE))
+DEPS_CFLAGS := $(shell pkg-config --cflags libseccomp libcares libcjson 2>/dev/null)
+DEPS_LIBS   := -lev $(shell pkg-config --libs libseccomp libcares libcjson 2>/dev/null)
+LUA_CFLAGS  := $(shell pkg-config --cflags luajit 2>/dev/null)
+LUA_LIBS    := $(shell pkg-config --libs luajit 2>/dev/null)
+LWIP_CFLAGS  = -Icore/lwip -isystem $(LWIP_DIR)/src/include
+LIBS = -Wl,--as-needed $(DEPS_LIBS) $(LUA_LIBS)
+
+# --- files ---------------------------------------------------------------------------------------
+
+CORE_SRC := $(wildcard core/*.c)
+LUA_SRC  := $(wildcard lua/*.c)
+LUA_LIB  := $(sort $(wildcard lua/nsnet/*.lua))
+SHIM_SRC := $(wildcard container-shim/*.c)
+LWIP_SRC := $(addprefix src/core/,tcp_in.c tcp.c tcp_out.c def.c inet_chksum.c init.c ip.c mem.c \
+	memp.c netif.c pbuf.c timeouts.c ipv4/ip4.c ipv4/ip4_addr.c ipv6/ip6.c ipv6/ip6_addr.c \
+	ipv6/icmp6.c ipv6/nd6.c)
+SPEC_SRC := $(wildcard spec/core/*_spec.c spec/lua/*_spec.c spec/shim/*_spec.c)
+TOOL_SRC := $(filter-out %/fake_%,$(wildcard spec/support/*.c spec/bench/*.c))
+FUZZ_SRC := $(wildcard spec/fuzz/*_fuzz.c)
+
+OBJ = $(patsubst %.c,$(B)/obj/%.o,$(1))
+LWIP_OBJ := $(LWIP_SRC:src/core/%.c=$(B)/obj/lwip/%.o)
+HOST_OBJ := $(call OBJ,$(CORE_SRC) $(LUA_SRC) lua/modules.c) $(LWIP_OBJ)
+SHIM_OBJ := $(call OBJ,$(SHIM_SRC))
+SPECS    := $(SPEC_SRC:%.c=$(B)/%)
+TOOLS    := $(TOOL_SRC:%.c=$(B)/%)
+FUZZERS  := $(FUZZ_SRC:%.c=$(B)/%)
+PROGRAMS := $(if $(wildcard core/main.c),$(B)/nsnet-host) \
+	$(if $(wildcard container-shim/main.c),$(B)/container-shim)
+MAN      := $(patsubst %.scd,$(B)/%,$(notdir $(wildcard core/*.1.scd container-shim/*.1.scd)))
+UNIT = $(SPECS) $(wildcard spec/lua/*_spec.lua spec/lint/*_spec.lua spec/support/*_spec.lua)
+E2E  = $(wildcard spec/e2e/*_spec.lua)
+RUN  = NSNET_BUILD=$(CURDIR)/$(B) NSNET_MODE=$(MODE) $(LUAJIT) spec/support/run.lua -t $(TEST_TIME)
+
+Q   = $(if $(V),,@)
+SAY = $(if $(V),@:,@printf '  %-6s %s\n')
+
+.DELETE_ON_ERROR:
+.SECONDARY:
+.PHONY: all programs specs run-all deps deps-test test check e2e asan valgrind lint lint-headers lint-tidy \
+	format bench fuzz run-fuzz install uninstall clean help FORCE
+
+all: programs ## build/nsnet-host and build/container-shim
+programs: $(PROGRAMS) $(if $(shell command -v $(SCDOC) 2>/dev/null),$(MAN))
+specs: $(SPECS) $(TOOLS)
+
+# --- what it needs -------------------------------------------------------------------------------
+
+deps: ## install what building needs; fetch lwIP
+	$(Q).ci/packages $(PACKAGES)
+	$(Q)$(MAKE) --no-print-directory $(LWIP_DIR)/src/core/tcp_in.c
+deps-test: ## install what tests and benchmarks need as well
+	$(Q).ci/packages $(PACKAGES) $(PACKAGES_TEST) $(PACKAGES_BENCH)
+	$(Q)$(MAKE) --no-print-directory $(LWIP_DIR)/src/core/tcp_in.c
+
+ifeq ($(LWIP_DIR),build/lwip)
+build/lwip/src/core/tcp_in.c:
+	$(Q)core/lwip/fetch build/lwip
+else
+$(LWIP_DIR)/src/core/tcp_in.c:
+	@echo "nsnet-host: LWIP_DIR=$(LWIP_DIR) is no checkout of lwIP: no $@" >&2; false
+endif
+$(patsubst %,$(LWIP_DIR)/%,$(filter-out %/tcp_in.c,$(LWIP_SRC))): | $(LWIP_DIR)/src/core/tcp_in.c
+
+# --- programs ------------------------------------------------------------------------------------
+
+$(B)/nsnet-host: $(HOST_OBJ)
+	$(SAY) LINK $@
+	$(Q)$(CC) $(LINK_$(MODE)) $(LDFLAGS) -o $@ $^ $(LIBS)
+$(B)/container-shim: $(SHIM_OBJ)
+	$(SAY) LINK $@
+	$(Q)$(CC) $(SHIM_$(MODE)) $(LDFLAGS) -o $@ $^
+
+# The walls: only stack.c sees lwIP, only lua/ sees Lua, the shim sees the C library alone.
+$(B)/obj/core/%.o $(B)/spec/core/%: private WALL = $(DEPS_CFLAGS)
+$(B)/obj/core/stack.o: private WALL = $(DEPS_CFLAGS) $(LWIP_CFLAGS)
+$(B)/obj/core/stack.o: | $(LWIP_DIR)/src/core/tcp_in.c
+$(B)/obj/lua/%.o $(B)/spec/lua/%: private WALL = $(DEPS_CFLAGS) $(LUA_CFLAGS)
+$(B)/obj/lwip/%.o: private WALL = $(LWIP_CFLAGS) -w -ffunction-sections
+$(B)/obj/container-shim/%.o: private WALL = -Os -ffunction-sections -fdata-sections
+
+COMPILE = $(CC) $(CFLAGS) $(OURS) $(WALL) $(CPPFLAGS) -MMD -MP
+$(B)/obj/%.o: %.c $(B)/flags
+	$(SAY) CC $<
+	$(Q)mkdir -p $(@D); $(COMPILE) -c -o $@ $<
+$(B)/obj/lwip/%.o: $(LWIP_DIR)/src/core/%.c $(B)/flags
+	$(SAY) CC $<
+	$(Q)mkdir -p $(@D); $(COMPILE) -c -o $@ $<
+$(B)/obj/lua/modules.o: $(B)/obj/lua/modules.c
+	$(Q)$(COMPILE) -c -o $@ $<
+$(B)/obj/lua/modules.c: lua/embed.lua $(LUA_LIB) $(B)/flags
+	$(SAY) EMBED $@
+	$(Q)mkdir -p $(@D); $(LUAJIT) lua/embed.lua $@ $(LUA_LIB)
+$(B)/%.1: core/%.1.scd
+	$(Q)$(SCDOC) <$< >$@
+$(B)/%.1: container-shim/%.1.scd
+	$(Q)$(SCDOC) <$< >$@
+
+# A changed flag, or a source that came or went, rebuilds as a changed file does.
+$(B)/flags: FORCE
+	$(Q)mkdir -p $(@D); printf '%s\n' '$(CC) $(CFLAGS) $(OURS) $(CPPFLAGS) $(LDFLAGS)' \
+		'$(DEPS_CFLAGS) $(LUA_CFLAGS) $(LWIP_DIR) $(LUA_LIB)' '$(HOST_OBJ) $(SHIM_OBJ)' \
+		>$@.new; if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+# --- tests ---------------------------------------------------------------------------------------
+
+test: programs specs ## unit tests, end-to-end tests and lint (deps-test installs what they use)
+	$(Q)$(RUN) $(UNIT) $(E2E) spec/lint/lint.lua
+check: specs ## unit tests: seconds, no privileges
+	$(Q)for f in $(patsubst core/%.c,%,$(filter-out core/main.c,$(CORE_SRC))); do \
+		[ -e spec/core/$${f}_spec.c ] || echo "no spec yet: core/$$f.c"; done
+	$(Q)$(RUN) $(UNIT)
+e2e: programs specs ## end-to-end tests, in namespaces of their own
+	$(Q)$(RUN) $(E2E)
+asan: ## unit and end-to-end tests under ASan, UBSan and lwIP's assertions
+	$(Q)$(MAKE) --no-print-directory MODE=asan run-all
+valgrind: ## unit and end-to-end tests under valgrind
+	$(Q)$(MAKE) --no-print-directory MODE=valgrind run-all
+run-all: programs specs
+	$(Q)$(RUN) $(UNIT) $(E2E)
+lint: ## layers, headers, sizes, format, clang-tidy, luacheck
+	$(Q)$(RUN) spec/lint/lint.lua
+format: ## rewrite the C sources in the house style
+	$(Q)clang-format -i $(wildcard core/*.[ch] core/lwip/*.h core/lwip/arch/*.h lua/*.[ch] \
+		container-shim/*.[ch] spec/*/*.[ch])
+bench: programs specs ## compare with direct, pasta and slirp4netns
+	$(Q)NSNET_BUILD=$(CURDIR)/$(B) spec/bench/run
+fuzz: ## FUZZ_TIME seconds each of spec/fuzz/*_fuzz.c, from the kept corpus
+	$(Q)$(MAKE) --no-print-directory MODE=fuzz CC=clang run-fuzz
+run-fuzz: $(FUZZERS)
+	$(Q)spec/support/fuzz $(FUZZ_TIME) $(B) $(FUZZERS)
+
+# Specs link libraries, so what a spec defines itself (a fake of all of stack.h, say) wins.
+$(B)/spec/core/% $(B)/spec/lua/% $(B)/spec/fuzz/%: private SPEC_LIBS = $(B)/libhost.a
+$(B)/spec/shim/%: private SPEC_LIBS = $(B)/libshim.a
+$(filter $(B)/spec/shim/%,$(SPECS)): $(B)/libshim.a
+$(filter-out $(B)/spec/shim/%,$(SPECS)) $(FUZZERS): $(B)/libhost.a
+LINK = $(COMPILE) -MF $@.d $(LINK_$(MODE)) $(LDFLAGS) -o $@ $< $(SPEC_LIBS)
+$(B)/spec/%_spec: spec/%_spec.c $(B)/flags
+	$(SAY) SPEC $<
+	$(Q)mkdir -p $(@D); $(LINK) -lcmocka $(LIBS)
+$(B)/spec/%_fuzz: spec/%_fuzz.c $(B)/flags
+	$(SAY) FUZZ $<
+	$(Q)mkdir -p $(@D); $(LINK) -fsanitize=fuzzer $(LIBS)
+$(B)/spec/%: spec/%.c $(B)/flags
+	$(SAY) TOOL $<
+	$(Q)mkdir -p $(@D); $(LINK)
+$(B)/libhost.a: $(filter-out %/core/main.o,$(HOST_OBJ))
+	$(Q)rm -f $@; ar rcs $@ $^
+$(B)/libshim.a: $(filter-out %/main.o,$(SHIM_OBJ))
+	$(Q)rm -f $@; ar rcs $@ $^
+
+# Every header compiles alone; clang-tidy runs again when the object did.
+HEADERS := $(filter-out core/lwip/%,$(wildcard core/*.h lua/*.h container-shim/*.h))
+lint-headers: $(HEADERS:%=$(B)/lint/%.ok)
+lint-tidy: $(patsubst %.c,$(B)/lint/%.tidy,$(CORE_SRC) $(LUA_SRC) $(SHIM_SRC))
+$(B)/lint/core/% $(B)/lint/container-shim/%: private WALL = $(DEPS_CFLAGS)
+$(B)/lint/core/stack.tidy: private WALL = $(DEPS_CFLAGS) $(LWIP_CFLAGS)
+$(B)/lint/lua/%: private WALL = $(DEPS_CFLAGS) $(LUA_CFLAGS)
+$(B)/lint/%.h.ok: %.h $(B)/flags
+	$(Q)mkdir -p $(@D); $(CC) $(OURS) $(WALL) -Werror -fsyntax-only -MD -MP -MF $@.d -MT $@ -x c $<; touch $@
+$(B)/lint/%.tidy: %.c $(B)/obj/%.o .clang-tidy
+	$(Q)mkdir -p $(@D); clang-tidy --quiet $< -- $(OURS) $(WALL) 2>/dev/null; touch $@
+
+# --- the rest ------------------------------------------------------------------------------------
+
+install: programs ## into PREFIX (/usr/local), below DESTDIR
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(PROGRAMS)
+	$(if $(wildcard $(MAN)),install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 $(MAN))
+	$(if $(wildcard scripts/*.lua),install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/nsnet-host/scripts scripts/*.lua)
+	$(if $(wildcard lua/*.d.lua),install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/nsnet-host lua/*.d.lua)
+uninstall:
+	rm -f $(PROGRAMS:$(B)/%=$(DESTDIR)$(PREFIX)/bin/%) $(MAN:$(B)/%=$(DESTDIR)$(PREFIX)/share/man/man1/%)
+	rm -rf $(DESTDIR)$(PREFIX)/share/nsnet-host
+clean: ## remove what was built, keep lwIP's sources
+	mkdir -p build; find build -mindepth 1 -maxdepth 1 ! -name lwip -exec rm -rf {} +
+help: ## this text
+	@awk -F': .*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+-include $(HOST_OBJ:.o=.d) $(SHIM_OBJ:.o=.d) $(SPECS:=.d) $(TOOLS:=.d) $(FUZZERS:=.d) $(HEADERS:%=$(B)/lint/%.ok.d)
