@@ -22,6 +22,8 @@ enum hook_dir {
 	HOOK_DIR_IN,  /* world to child */
 };
 
+struct dnsquery;
+
 struct hooks {
 	void *arg;
 
@@ -37,6 +39,16 @@ struct hooks {
 	 * waited for. PENDING is allowed. */
 	enum verdict (*first_bytes)(void *arg, struct flow *f, const void *bytes, size_t n, bool more,
 		struct decision *d);
+
+	/* A question of the child to the resolver (dnsquery.h: name, m.type, src, tcp, msg are
+	 * set). NONE or ALLOW: it is forwarded; ALLOW after dnsquery_supply(): that is the answer.
+	 * REDIRECT: asked at the name server d->target. DENY: REFUSED, or NXDOMAIN with style
+	 * UNREACHABLE. DROP: silence. PENDING: dnsquery_decide() comes later. @q is lent until the
+	 * answer. */
+	enum verdict (*dns)(void *arg, struct dnsquery *q, struct decision *d);
+
+	/* A question that waits for dnsquery_decide() ends: forget it. */
+	void (*dns_cancel)(void *arg, struct dnsquery *q);
 
 	/* Make the connection for @f to f->decision.target yourself. Returns -EINPROGRESS and
 	 * answers by policy_dialed() later, or -ENOSYS for "not mine, dial directly", or
