@@ -70,7 +70,9 @@ PROGRAMS := $(if $(wildcard core/main.c),$(B)/nsnet-host) \
 MAN      := $(patsubst %.scd,$(B)/%,$(notdir $(wildcard core/*.1.scd container-shim/*.1.scd)))
 UNIT = $(SPECS) $(wildcard spec/lua/*_spec.lua spec/lint/*_spec.lua spec/support/*_spec.lua)
 E2E  = $(wildcard spec/e2e/*_spec.lua)
-RUN  = NSNET_BUILD=$(CURDIR)/$(B) NSNET_MODE=$(MODE) $(LUAJIT) spec/support/run.lua -t $(TEST_TIME)
+RUN  = NSNET_BUILD=$(CURDIR)/$(B) NSNET_MODE=$(MODE) $(LUAJIT) spec/support/run.lua -t $(TEST_TIME) \
+	$(WRAP_$(MODE))
+WRAP_valgrind = -w "valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite"
 
 Q   = $(if $(V),,@)
 SAY = $(if $(V),@:,@printf '  %-6s %s\n')
@@ -168,7 +170,7 @@ bench: programs specs ## compare with direct, pasta and slirp4netns
 fuzz: ## FUZZ_TIME seconds each of spec/fuzz/*_fuzz.c, from the kept corpus
 	$(Q)$(MAKE) --no-print-directory MODE=fuzz CC=clang run-fuzz
 run-fuzz: $(FUZZERS)
-	$(Q)spec/support/fuzz $(FUZZ_TIME) $(B) $(FUZZERS)
+	$(Q)FUZZ_TIME=$(FUZZ_TIME) $(RUN) -t $$(($(FUZZ_TIME) + 120)) $(FUZZERS)
 
 # Specs link libraries, so what a spec defines itself (a fake of all of stack.h, say) wins.
 $(B)/spec/core/% $(B)/spec/lua/% $(B)/spec/fuzz/%: private SPEC_LIBS = $(B)/libhost.a

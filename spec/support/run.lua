@@ -1,18 +1,22 @@
 -- SPDX-License-Identifier: MIT
--- run.lua [-t SECONDS] SUITE... - run test suites one after another and sum up.
+-- run.lua [-t SECONDS] [-w COMMAND] SUITE... - run test suites one after another and sum up.
 --
--- A suite is a program, or NAME_spec.lua (run by busted under LuaJIT), or another .lua file. Each
--- speaks TAP. A suite that crashes, outlives its time, prints no plan or another number of results
--- than planned counts as one failure more. What a failing suite printed is shown in full. The last
--- line is `N passed, N failed`, followed by `, N skipped` if any; the status is 0 if none failed.
+-- A suite is a cmocka program (behind the words of COMMAND: valgrind, say), a fuzz target
+-- NAME_fuzz, NAME_spec.lua (run by busted under LuaJIT), or another .lua file. Each speaks TAP. A
+-- suite that crashes, outlives its time, prints no plan or another number of results than planned
+-- counts as one failure more. What a failing suite printed is shown in full. The last line is
+-- `N passed, N failed`, followed by `, N skipped` if any; the status is 0 if none failed.
 
-local limit = 600
+local limit, wrapper = 600, ""
 local suites = {}
 do
   local i = 1
   while arg[i] do
     if arg[i] == "-t" then
       limit = assert(tonumber(arg[i + 1]), "-t takes seconds")
+      i = i + 1
+    elseif arg[i] == "-w" then
+      wrapper = assert(arg[i + 1], "-w takes a command") .. " "
       i = i + 1
     else
       suites[#suites + 1] = arg[i]
@@ -31,8 +35,10 @@ local function command_of(suite)
     return luajit .. " spec/support/busted.lua -o TAP " .. quote(suite)
   elseif suite:match("%.lua$") then
     return luajit .. " " .. quote(suite)
+  elseif suite:match("_fuzz$") then
+    return "spec/support/fuzz " .. quote(suite)
   end
-  return "CMOCKA_MESSAGE_OUTPUT=TAP " .. quote(suite)
+  return "CMOCKA_MESSAGE_OUTPUT=TAP " .. wrapper .. quote(suite)
 end
 
 -- Returns what the suite printed and its wait status as the shell tells it: 128 + n for a signal.
