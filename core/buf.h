@@ -2,6 +2,7 @@
 #ifndef NSNET_BUF_H
 #define NSNET_BUF_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,8 +24,13 @@ struct buf {
 	struct buf *next;    /* owner's link, or the pool's */
 	uint64_t mark;       /* owner's: e.g. the stream offset that frees it */
 	uint64_t opaque[10]; /* owner's: stack.c keeps an lwIP custom pbuf here */
-	uint8_t head[BUF_HEADROOM];
-	uint8_t data[BUF_DATA_MAX + 1];
+	union {
+		struct {
+			uint8_t head[BUF_HEADROOM];
+			uint8_t data[BUF_DATA_MAX + 1];
+		};
+		uint8_t whole[BUF_HEADROOM + BUF_DATA_MAX + 1]; /* both, for what spans them */
+	};
 };
 
 /* A buffer with undefined contents, owned by the caller, or NULL if there is no memory. */
@@ -33,8 +39,8 @@ struct buf *buf_get(void);
 /* Gives @b back; takes it. NULL is allowed. */
 void buf_put(struct buf *b);
 
-/* Buffers in somebody's hands now, in bytes, and the limit above which flows
- * that hold more than their share must let go (buf_pressure). */
+/* Memory in somebody's hands now, in bytes, and the limit (256 MiB unless set) above which
+ * flows that hold more than their share must let go (buf_pressure). */
 size_t buf_used(void);
 void buf_set_limit(size_t bytes);
 
@@ -42,7 +48,12 @@ void buf_set_limit(size_t bytes);
  * holders has more than its fair share (never true for 128 KB or less, so that
  * everybody progresses). A holder that is told so reads nothing more, or drops
  * what its peer will resend. */
-int buf_pressure(size_t held, size_t holders);
+bool buf_pressure(size_t held, size_t holders);
+
+/* Counts memory that stands in for buffers (small payloads that were copied out of one) into
+ * buf_used(), and out again. */
+void buf_charge(size_t bytes);
+void buf_release(size_t bytes);
 
 /* Frees what the pool keeps. Buffers still in use stay valid. */
 void buf_pool_fini(void);

@@ -119,6 +119,8 @@ struct flow {
 	enum flow_state state : 8;
 	enum flow_cause cause : 8;
 	bool asked : 1;      /* hooks saw it, so hooks.close will too */
+	bool waiting : 1;    /* a hook owes an answer: hooks.cancel if the flow ends first */
+	bool retired : 1;    /* its key belongs to a newer flow: see flow_retire() */
 	int error;           /* errno of a failed dial */
 	ev_tstamp opened, ended; /* monotonic seconds: ev_now() of the loop */
 	uint64_t bytes_up;   /* child to world, payload */
@@ -146,6 +148,10 @@ void flow_add(struct flow_table *t, struct flow *f, const struct flow_key *key, 
 /* Takes @f out of the table and frees what it owns; the owner frees its struct.
  * flow_end() must have run if the flow was asked. */
 void flow_remove(struct flow *f);
+
+/* Gives up the key of @f, which the child uses anew, while @f still has bytes to deliver: it can
+ * no longer be found, but lives on until flow_remove(). */
+void flow_retire(struct flow *f);
 
 struct flow *flow_find(struct flow_table *t, const struct flow_key *key);
 

@@ -38,6 +38,7 @@ struct stack_conn_ops {
 
 struct stack {
 	struct tun *tun;
+	ev_prepare prepare; /* reports what is left before the loop sleeps */
 	ev_timer slow;   /* lwIP's timers, only while there are connections */
 	ev_timer delack; /* delayed acknowledgments, only while there are some */
 	struct list all; /* struct stack_conn.all with a live pcb */
@@ -57,7 +58,9 @@ struct stack_conn {
 	/* child to world: what the child sent and nobody consumed */
 	void *rx_head, *rx_tail; /* lwIP pbufs */
 	uint32_t rx_offset;      /* consumed bytes of rx_head */
+	void *rx_settled;        /* the last that pins no buffer for a few bytes; NULL = none is known to */
 	size_t rx_len;
+	size_t rx_held;          /* bytes of memory pinned */
 	/* world to child: what the child has not acknowledged */
 	struct buf *tx_head, *tx_tail; /* pinned, oldest first; buf.mark = stream offset of its end */
 	size_t tx_held;                /* bytes of memory pinned */

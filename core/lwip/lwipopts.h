@@ -52,6 +52,7 @@
 #define MEM_LIBC_MALLOC 1
 #define MEMP_MEM_MALLOC 1
 #define MEM_ALIGNMENT 8
+#define LWIP_SUPPORT_CUSTOM_PBUF 1 /* packets go in without a copy */
 
 /* The kernel sums TCP, on both sides of the tun (virtio_net_hdr). Segments from the child carry
  * partial sums, so a check would refuse all of them. The IPv4 header the kernel does verify. */
@@ -88,6 +89,11 @@
  * the list of such connections for each SYN. */
 #define TCP_MSL 1000UL
 #define TCP_LISTEN_BACKLOG 0
+
+/* Time-outs are counted in slow ticks, two of these intervals: at lwIP's own 500 ms a lost segment
+ * would cost a second. The first time-out, before a round trip was measured, as RFC 6298 has it. */
+#define TCP_TMR_INTERVAL 100
+#define LWIP_TCP_RTO_TIME 1000
 
 /* lwIP's sanity checks think of pbuf pools and of sockets, which are not built. */
 #define LWIP_DISABLE_TCP_SANITY_CHECKS 1

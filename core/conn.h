@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef NSNET_CONN_H
+#define NSNET_CONN_H
+
+#include <ev.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dial.h"
+#include "flow.h"
+#include "policy.h"
+#include "relay.h"
+#include "stack.h"
+#include "tun.h"
+
+/* conn - one TCP connection of the child, from the held SYN to the last byte.
+ *
+ * One allocation: struct conn embeds flow, stack_conn, dial and relay. It is made by conn_open()
+ * and frees itself; conns_fini() ends all that are left. The SYN is kept until policy and
+ * dial have answered, and only then does TCP begin, so connect() in the child fails as
+ * the real one: see conn_refuse() in conn.c.
+ */
+struct conns {
+	struct ev_loop *loop;
+	struct tun *tun;
+	struct stack *stack;
+	struct flow_table *flows;
+	struct policy *policy;
+
+	/* Limits; set before the first connection. */
+	size_t max;            /* connections at a time; more are refused */
+	double dial_timeout_s; /* 0: the kernel's */
+	double idle_s;         /* no byte either way for so long: ended by RST; 0: never */
+	int keepalive_s;       /* TCP keepalive towards the world after so long; 0: none */
+
+	size_t count;          /* now, without the quiet ones */
+	uint64_t refused;      /* above the limit */
+	struct list quiet;     /* dropped ones, kept so that a repeated SYN asks nobody again */
+	size_t quiet_count;
+	ev_timer sweep;
+};
+
+struct conn {
+	struct flow flow;
+	struct conns *conns;
+	struct stack_conn child;
+	struct dial dial;
+	struct relay relay;
+	struct list quiet;
+	int fd;           /* owned between dial and relay, else -1 */
+	uint8_t *syn;     /* owned: the held SYN's headers, until the connection is accepted */
+	uint8_t *early;   /* owned: a dialer's surplus bytes, until the relay starts */
+	uint32_t early_len;
+	uint16_t syn_len;
+	uint32_t syn_seq;
+	bool keepalive : 1; /* set on the socket */
+	uint64_t seen;    /* bytes both ways at the last sweep that saw a change */
+	ev_tstamp seen_at;
+};
+
+void conns_init(struct conns *cs, struct ev_loop *loop, struct tun *tun, struct stack *stack,
+	struct flow_table *flows, struct policy *policy);
+void conns_fini(struct conns *cs);
+
+/* A SYN with the key of no flow. Takes @b. */
+void conn_open(struct conns *cs, const struct flow_key *key, struct buf *b, struct packet *p);
+
+/* Connections that have bytes of the child to deliver to the world, or may get some. */
+size_t conns_undelivered(const struct conns *cs);
+
+#endif

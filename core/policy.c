@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+#include "policy.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base.h"
+#include "log.h"
+
+static void decide(struct decision *d, enum verdict v, const char *rule, const char *reason)
+{
+	d->verdict = v;
+	if (rule && !d->rule)
+		d->rule = strdup(rule);
+	if (reason && !d->reason)
+		d->reason = strdup(reason);
+}
+
+static void deny_by_guard(struct decision *d, enum guard_class class)
+{
+	/* What a router would say of its own network's empty places, and nothing for what
+	 * has no single destination. */
+	d->style = class == GUARD_CLASS_INSIDE ? DENY_STYLE_UNREACHABLE : DENY_STYLE_REFUSE;
+	free(d->rule);
+	free(d->reason);
+	d->rule = d->reason = NULL;
+	decide(d, class == GUARD_CLASS_MULTICAST ? VERDICT_DROP : VERDICT_DENY, "guard",
+		guard_class_name(class));
+}
+
+static void report(struct policy *p, const struct flow *f)
+{
+	static struct log_limit limit = {.burst = 10};
+	const struct decision *d = &f->decision;
+	const char *verb = d->verdict == VERDICT_DENY ? "denied" : "dropped";
+	bool guard = d->rule && strcmp(d->rule, "guard") == 0;
+	char text[FLOW_TEXT_MAX];
+	unsigned long missed;
+
+	UNUSED(p);
+	if (!guard || d->verdict == VERDICT_DROP) {
+		if (log_enabled(LOG_LEVEL_INFO))
+			log_info("%s %s: %s%s%s", verb, flow_format(f, text),
+				d->rule ? d->rule : "no rule", d->reason ? ": " : "",
+				d->reason ? d->reason : "");
+		return;
+	}
+	if (!log_limit_pass(&limit, &missed))
+		return;
+	if (missed)
+		log_warn("%lu more denials by the guard are not shown", missed);
+	log_warn("%s %s: %s is closed to the command; name the address in a rule, or see "
+		 "--allow-host",
+		verb, flow_format(f, text), d->reason);
+}
+
+/* Turns a verdict that policy gave into the final decision: default, target, guard. */
+static void settle(struct policy *p, struct flow *f, enum verdict v)
+{
+	struct decision *d = &f->decision;
+	enum guard_class class;
+
+	d->verdict = v;
+	if (v == VERDICT_NONE) {
+		if (!p->default_deny)
+			decide(d, VERDICT_ALLOW, NULL, NULL);
+		else /* an echo reply of a host nobody named would be a channel */
+			decide(d, f->key.proto == IPPROTO_ICMP ? VERDICT_DROP : VERDICT_DENY,
+				"default", NULL);
+	}
+	if (p->dry_run && (d->verdict == VERDICT_DENY || d->verdict == VERDICT_DROP)) {
+		report(p, f);
+		d->verdict = VERDICT_ALLOW;
+	}
+	if (d->verdict == VERDICT_ALLOW || d->verdict == VERDICT_VIA)
+		d->target = guard_translate(p->guard, &f->key.dst, &d->named);
+	if (d->verdict != VERDICT_DENY && d->verdict != VERDICT_DROP) {
+		class = guard_classify(p->guard, &d->target);
+		if (class != GUARD_CLASS_PUBLIC && !d->named)
+			deny_by_guard(d, class);
+	}
+	switch (d->verdict) {
+	case VERDICT_DENY:
+		p->denied++;
+		report(p, f);
+		break;
+	case VERDICT_DROP:
+		p->dropped++;
+		report(p, f);
+		break;
+	default:
+		p->allowed++;
+	}
+}
+
+bool policy_ask(struct policy *p, struct flow *f)
+{
+	enum verdict (*hook)(void *, struct flow *, struct decision *) = NULL;
+	enum verdict v = VERDICT_NONE;
+
+	if (p->hooks) {
+		hook = f->key.proto == IPPROTO_TCP ? p->hooks->connect : p->hooks->flow;
+		f->asked = true;
+	}
+	if (hook)
+		v = hook(p->hooks->arg, f, &f->decision);
+	if (v == VERDICT_PENDING) {
+		f->waiting = true;
+		return false;
+	}
+	settle(p, f, v);
+	return true;
+}
+
+void policy_answer(struct policy *p, struct flow *f, enum verdict v, struct decision *d)
+{
+	assert(f->waiting && v != VERDICT_PENDING);
+	f->waiting = false;
+	decision_fini(&f->decision);
+	f->decision = *d;
+	settle(p, f, v);
+	f->ops->decided(f); /* last: @f may be gone */
+}
+
+int policy_dial(struct policy *p, struct flow *f)
+{
+	int rc;
+
+	if (!p->hooks || !p->hooks->dial) {
+		/* A verdict that needs a dialer is never dialed directly for want of one. */
+		return f->decision.verdict == VERDICT_VIA ? -EOPNOTSUPP : -ENOSYS;
+	}
+	rc = p->hooks->dial(p->hooks->arg, f);
+	if (rc == -EINPROGRESS)
+		f->waiting = true;
+	else if (rc == -ENOSYS && f->decision.verdict == VERDICT_VIA)
+		rc = -EOPNOTSUPP;
+	return rc;
+}
+
+void policy_dialed(struct policy *p, struct flow *f, int fd, const void *early, size_t n)
+{
+	UNUSED(p);
+	assert(f->waiting);
+	f->waiting = false;
+	f->ops->dialed(f, fd, early, n); /* last: @f may be gone */
+}
+
+void policy_end(struct policy *p, struct flow *f, enum flow_cause cause, ev_tstamp now)
+{
+	if (f->state == FLOW_STATE_ENDED)
+		return;
+	if (f->waiting) {
+		f->waiting = false;
+		p->hooks->cancel(p->hooks->arg, f);
+	}
+	flow_set_state(f, FLOW_STATE_ENDED);
+	f->cause = cause;
+	f->ended = now;
+	if (f->asked && p->hooks->close)
+		p->hooks->close(p->hooks->arg, f);
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef NSNET_RELAY_H
+#define NSNET_RELAY_H
+
+#include <ev.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "stack.h"
+
+/* relay - joins a stack_conn (the child's side) and a socket (the world's): bytes both ways, half-close
+ * both ways, reset both ways, backpressure both ways. Loses nothing: an error on one side
+ * becomes a RST on the other, never a FIN, and not before the bytes that came ahead of it.
+ *
+ * Embedded in a struct conn. Begins with relay_start(), ends by the callback or by
+ * relay_stop(). The owner passes the stack_conn's events on (relay_on_*).
+ *
+ *   child to world:  OPEN --FIN from the child, all written--> SHUT
+ *   world to child:  OPEN --EOF read, FIN given to the stack--> SHUT
+ *                    OPEN --socket error: the child gets what was read, then RST--> FAILED
+ *   over: both SHUT and the child's side closed; or a RST from the child; or FAILED and drained.
+ */
+enum relay_end {
+	RELAY_END_CLOSED,
+	RELAY_END_CHILD_RESET,
+	RELAY_END_WORLD_RESET,
+	RELAY_END_NO_MEMORY,
+};
+
+/* Called once. The callee stops the relay and frees the stack_conn; it may free both structs. */
+typedef void relay_fn(void *arg, enum relay_end how);
+
+struct relay {
+	struct ev_loop *loop;
+	struct stack_conn *child; /* borrowed; lives longer */
+	ev_io io;
+	int fd;           /* owned, -1 when closed */
+	uint64_t *up, *down; /* borrowed */
+	uint8_t watching; /* EV_READ | EV_WRITE */
+	bool held : 1;     /* nothing of the child's goes out yet: a verdict is awaited */
+	bool up_shut : 1, down_shut : 1, failed : 1, child_closed : 1;
+	relay_fn *fn;
+	void *arg;
+};
+
+/* Takes @fd, connected and non-blocking. @child has completed its handshake. @up and @down are
+ * borrowed and count the bytes delivered to the world and to the child. */
+void relay_start(struct relay *r, struct ev_loop *loop, struct stack_conn *child, int fd,
+	uint64_t *up, uint64_t *down, relay_fn *fn, void *arg);
+
+/* Gives the child @n bytes (at most 64 KB) that somebody read from the socket before; copied. To
+ * be called right after relay_start(). 0 or -ENOMEM. */
+int relay_prepend(struct relay *r, const void *bytes, size_t n);
+
+void relay_on_readable(struct relay *r); /* the child's side has bytes or a FIN */
+void relay_on_writable(struct relay *r); /* the child's side has room again */
+void relay_on_closed(struct relay *r, bool reset);
+
+/* Closes the socket: with RST if @reset or if bytes would be lost, else in order. No callback.
+ * Safe on a zeroed one. */
+void relay_stop(struct relay *r, bool reset);
+
+#endif
