@@ -47,7 +47,7 @@ LIBS = -Wl,--as-needed $(DEPS_LIBS) $(LUA_LIBS)
 
 # --- files ---------------------------------------------------------------------------------------
 
-CORE_SRC := $(wildcard core/*.c)
+CORE_SRC := $(wildcard core/*.c core/lwip/*.c)
 LUA_SRC  := $(wildcard lua/*.c)
 LUA_LIB  := $(sort $(wildcard lua/nsnet/*.lua))
 SHIM_SRC := $(wildcard container-shim/*.c)
@@ -113,10 +113,11 @@ $(B)/container-shim: $(SHIM_OBJ)
 	$(SAY) LINK $@
 	$(Q)$(CC) $(SHIM_$(MODE)) $(LDFLAGS) -o $@ $^
 
-# The walls: only stack.c sees lwIP, only lua/ sees Lua, the shim sees the C library alone.
+# The walls: only the stack sees lwIP, only lua/ sees Lua, the shim sees the C library alone.
 $(B)/obj/core/%.o $(B)/spec/core/%: private WALL = $(DEPS_CFLAGS)
-$(B)/obj/core/stack.o: private WALL = $(DEPS_CFLAGS) $(LWIP_CFLAGS)
-$(B)/obj/core/stack.o: | $(LWIP_DIR)/src/core/tcp_in.c
+LWIP_USER := core/stack core/inbox core/lwip/port
+$(LWIP_USER:%=$(B)/obj/%.o): private WALL = $(DEPS_CFLAGS) $(LWIP_CFLAGS)
+$(LWIP_USER:%=$(B)/obj/%.o): | $(LWIP_DIR)/src/core/tcp_in.c
 $(B)/obj/lua/%.o $(B)/spec/lua/%: private WALL = $(DEPS_CFLAGS) $(LUA_CFLAGS)
 $(B)/obj/lwip/%.o: private WALL = $(LWIP_CFLAGS) -w -ffunction-sections
 $(B)/obj/container-shim/%.o: private WALL = -Os -ffunction-sections -fdata-sections
@@ -197,7 +198,7 @@ HEADERS := $(filter-out core/lwip/%,$(wildcard core/*.h lua/*.h container-shim/*
 lint-headers: $(HEADERS:%=$(B)/lint/%.ok)
 lint-tidy: $(patsubst %.c,$(B)/lint/%.tidy,$(CORE_SRC) $(LUA_SRC) $(SHIM_SRC))
 $(B)/lint/core/% $(B)/lint/container-shim/%: private WALL = $(DEPS_CFLAGS)
-$(B)/lint/core/stack.tidy: private WALL = $(DEPS_CFLAGS) $(LWIP_CFLAGS)
+$(LWIP_USER:%=$(B)/lint/%.tidy): private WALL = $(DEPS_CFLAGS) $(LWIP_CFLAGS)
 $(B)/lint/lua/%: private WALL = $(DEPS_CFLAGS) $(LUA_CFLAGS)
 $(B)/lint/%.h.ok: %.h $(B)/flags
 	$(Q)mkdir -p $(@D); $(CC) $(OURS) $(WALL) -Werror -fsyntax-only -MD -MP -MF $@.d -MT $@ -x c $<; touch $@

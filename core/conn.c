@@ -538,7 +538,7 @@ size_t conns_undelivered(const struct conns *cs)
 	for (struct list *e = cs->flows->all.next; e != &cs->flows->all; e = e->next) {
 		struct flow *f = container_of(e, struct flow, all);
 
-		if (f->ops == &conn_flow_ops && conn_of(f)->child.rx_len)
+		if (f->ops == &conn_flow_ops && conn_of(f)->child.inbox.len)
 			n++;
 	}
 	return n;

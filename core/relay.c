@@ -140,10 +140,10 @@ static bool flush(struct relay *r)
 {
 	if (r->held || r->up_shut)
 		return false;
-	while (r->child->rx_len) {
+	while (r->child->inbox.len) {
 		struct iovec iov[PIECES_MAX];
 		size_t len;
-		int pieces = stack_conn_peek(r->child, iov, PIECES_MAX, &len);
+		int pieces = inbox_peek(&r->child->inbox, iov, PIECES_MAX, &len);
 		struct msghdr m = {.msg_iov = iov, .msg_iovlen = (size_t)pieces};
 		ssize_t n = sendmsg(r->fd, &m, MSG_NOSIGNAL);
 
@@ -174,7 +174,7 @@ static bool flush(struct relay *r)
 void relay_on_readable(struct relay *r)
 {
 	if (r->up_shut) { /* bytes for a destination that is gone: let the window move on */
-		stack_conn_consume(r->child, r->child->rx_len);
+		stack_conn_consume(r->child, r->child->inbox.len);
 		return;
 	}
 	flush(r); /* last: @r may be gone */

@@ -1,20 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "stack.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
-#include <lwip/init.h>
-#include <lwip/ip.h>
-#include <lwip/netif.h>
 #include <lwip/pbuf.h>
-#include <lwip/sys.h>
 #include <lwip/tcp.h>
 #include <lwip/priv/tcp_priv.h>
 
 #include "base.h"
+#include "lwip/port.h"
 
 /* Theory of operation
  *
@@ -45,19 +40,15 @@
  * forgotten); ERR_ABRT is returned only after tcp_abort; ERR_MEM from tcp_write means to wait.
  */
 
-/* What is shorter is copied rather than pinned. To the child: the copy costs less than a pinned
- * buffer's cache misses (measured). From the child: a queue of small segments behind a slow destination
- * must not hold a buffer each. */
-#define COPY_BELOW_TX 8192
-#define COPY_BELOW_RX 16384
+/* What is shorter is copied rather than pinned: that costs less than a pinned buffer's cache misses
+ * (measured), and a byte must not hold 64 KB. */
+#define COPY_BELOW 8192
 
 /* Reading from the world goes on when this much of the send buffer is free. */
 #define TX_LOW_WATER (256 * 1024)
 
 /* lwIP delays an ACK by up to its fast timer; Linux by 40 ms (TCP_DELACK_MIN). */
 #define DELACK_S 0.040
-
-#define PIECES_MAX 1024 /* of one packet to the child: UIO_MAXIOV */
 
 enum {
 	EVENT_OPENED = 1,
@@ -67,19 +58,8 @@ enum {
 	EVENT_RESET = 16, /* with CLOSED */
 };
 
-static struct netif nif;
 static struct tcp_pcb_listen *listener;
-static struct stack *stack;
 
-static_assert(sizeof(struct pbuf_custom) <= sizeof(((struct buf *)0)->opaque), "pbuf does not fit");
-
-u32_t sys_now(void) /* lwIP's clock, milliseconds */
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
-	return (u32_t)(t.tv_sec * 1000 + t.tv_nsec / 1000000);
-}
 
 /* ---- events ---- */
 
@@ -146,34 +126,17 @@ static err_t on_accept(void *arg, struct tcp_pcb *pcb, err_t err)
 	return ERR_OK;
 }
 
-/* The memory that a queued pbuf stands for: a whole buffer, or a copy. */
-static size_t weight(const struct pbuf *q)
-{
-	return q->flags & PBUF_FLAG_IS_CUSTOM ? sizeof(struct buf) : sizeof(*q) + q->len;
-}
-
 static err_t on_recv(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err)
 {
 	struct stack_conn *c = arg;
 
 	UNUSED(pcb);
 	UNUSED(err);
-	post(c, EVENT_READABLE);
-	if (!p) {
-		c->rx_fin = true;
-		return ERR_OK;
-	}
-	if (c->rx_tail)
-		((struct pbuf *)c->rx_tail)->next = p;
+	if (p)
+		inbox_push(&c->inbox, p);
 	else
-		c->rx_head = p;
-	c->rx_len += p->tot_len;
-	for (; p; p = p->next) {
-		c->rx_tail = p;
-		c->rx_held += weight(p);
-		if (!(p->flags & PBUF_FLAG_IS_CUSTOM))
-			buf_charge(weight(p));
-	}
+		c->rx_fin = true;
+	post(c, EVENT_READABLE);
 	return ERR_OK;
 }
 
@@ -214,119 +177,6 @@ static void on_error(void *arg, err_t err)
 		c->events |= EVENT_RESET;
 }
 
-/* ---- towards the child ---- */
-
-static void segment_header(struct virtio_net_hdr *vh, uint8_t *ip, size_t len, unsigned mtu)
-{
-	const bool v6 = ip[0] >> 4 == 6;
-	const size_t ihl = v6 ? 40 : 20; /* lwIP sends no options and no extension headers */
-	const size_t thl = (size_t)(ip[ihl + 12] >> 4) * 4;
-	uint32_t sum = (uint32_t)(IP_PROTO_TCP + (len - ihl));
-	const uint8_t *a = ip + (v6 ? 8 : 12);
-
-	for (size_t i = 0; i < (v6 ? 32u : 8u); i += 2)
-		sum += (uint32_t)a[i] << 8 | a[i + 1];
-	sum = (sum >> 16) + (sum & 0xffff);
-	sum += sum >> 16;
-	ip[ihl + 16] = (uint8_t)(sum >> 8);
-	ip[ihl + 17] = (uint8_t)sum;
-
-	memset(vh, 0, sizeof(*vh));
-	vh->flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
-	vh->csum_start = (uint16_t)ihl;
-	vh->csum_offset = 16;
-	if (len > mtu) {
-		vh->gso_type = v6 ? VIRTIO_NET_HDR_GSO_TCPV6 : VIRTIO_NET_HDR_GSO_TCPV4;
-		vh->gso_size = (uint16_t)(mtu - ihl - thl);
-		vh->hdr_len = (uint16_t)(ihl + thl);
-	}
-}
-
-static err_t output(struct netif *n, struct pbuf *p)
-{
-	struct iovec iov[PIECES_MAX];
-	struct virtio_net_hdr vh;
-	int pieces = 1;
-
-	UNUSED(n);
-	for (struct pbuf *q = p; q; q = q->next) {
-		if (pieces == PIECES_MAX)
-			return ERR_BUF;
-		iov[pieces].iov_base = q->payload;
-		iov[pieces++].iov_len = q->len;
-	}
-	/* The headers lie in the first pbuf: lwIP builds them there. */
-	segment_header(&vh, p->payload, p->tot_len, stack->tun->mtu);
-	tun_writev(stack->tun, &vh, iov, pieces);
-	return ERR_OK;
-}
-
-static err_t output4(struct netif *n, struct pbuf *p, const ip4_addr_t *dst)
-{
-	UNUSED(dst);
-	return output(n, p);
-}
-
-static err_t output6(struct netif *n, struct pbuf *p, const ip6_addr_t *dst)
-{
-	UNUSED(dst);
-	return output(n, p);
-}
-
-static err_t nif_init(struct netif *n)
-{
-	n->name[0] = 't';
-	n->name[1] = 'u';
-	n->mtu = 65535; /* larger packets are cut by the device, see segment_header() */
-	n->output = output4;
-	n->output_ip6 = output6;
-	n->flags = NETIF_FLAG_UP | NETIF_FLAG_LINK_UP;
-	return ERR_OK;
-}
-
-/* ---- from the child ---- */
-
-static void copy_addr(ip_addr_t *to, const struct addr *from)
-{
-	if (from->v == 4) {
-		IP_SET_TYPE_VAL(*to, IPADDR_TYPE_V4);
-		memcpy(&ip_2_ip4(to)->addr, from->ip, 4);
-	} else {
-		IP_SET_TYPE_VAL(*to, IPADDR_TYPE_V6);
-		memcpy(ip_2_ip6(to)->addr, from->ip, 16);
-	}
-}
-
-/* What ip4_input() and ip6_input() would do. Takes @pbuf, whose payload is the IP header. */
-static void inject(struct pbuf *pbuf, const struct packet *p)
-{
-	uint8_t *ip = pbuf->payload;
-
-	ip_data.current_netif = ip_data.current_input_netif = &nif;
-	ip_data.current_ip4_header = p->v == 4 ? (void *)ip : NULL;
-	ip_data.current_ip6_header = p->v == 6 ? (void *)ip : NULL;
-	ip_data.current_ip_header_tot_len = p->l4;
-	copy_addr(&ip_data.current_iphdr_src, &p->src);
-	copy_addr(&ip_data.current_iphdr_dest, &p->dst);
-	pbuf_remove_header(pbuf, p->l4);
-	tcp_input(pbuf, &nif);
-}
-
-static void wrapper_free(struct pbuf *pbuf)
-{
-	struct pbuf_custom *pc = (struct pbuf_custom *)pbuf;
-
-	buf_put(container_of((void *)pc, struct buf, opaque));
-}
-
-static struct pbuf *wrap(struct buf *b, const struct packet *p)
-{
-	struct pbuf_custom *pc = (struct pbuf_custom *)(void *)b->opaque;
-
-	pc->custom_free_function = wrapper_free;
-	return pbuf_alloced_custom(PBUF_RAW, (u16_t)p->len, PBUF_REF, pc, p->data, (u16_t)p->len);
-}
-
 /* pbufs count in 16 bits; the 40 bytes above that exist only with jumbo IPv6 payloads. */
 static bool fits(const struct packet *p)
 {
@@ -341,7 +191,7 @@ void stack_stray(struct stack *s, struct buf *b, struct packet *p)
 		return;
 	}
 	tcp_active_pcbs = NULL;
-	inject(wrap(b, p), p);
+	port_input(port_wrap(b, p), p);
 	tcp_active_pcbs = NULL;
 }
 
@@ -353,12 +203,12 @@ void stack_conn_input(struct stack_conn *c, struct buf *b, struct packet *p)
 	}
 	/* Over the memory limit, what the child will send again is not taken in. */
 	if (unlikely(!fits(p) ||
-		    (p->len > p->payload && buf_pressure(c->rx_held, c->stack->count)))) {
+		    (p->len > p->payload && buf_pressure(c->inbox.held, c->stack->count)))) {
 		buf_put(b);
 		return;
 	}
 	enter(c);
-	inject(wrap(b, p), p);
+	port_input(port_wrap(b, p), p);
 	leave(c);
 }
 
@@ -382,7 +232,7 @@ int stack_conn_accept(struct stack *s, struct stack_conn *c, const struct stack_
 	listener->callback_arg = c;
 	tcp_active_pcbs = NULL;
 	tcp_tw_pcbs = NULL;
-	inject(pbuf, syn);
+	port_input(pbuf, syn);
 	pcb = tcp_active_pcbs;
 	tcp_active_pcbs = NULL;
 	tcp_tw_pcbs = waiting;
@@ -406,49 +256,9 @@ int stack_conn_accept(struct stack *s, struct stack_conn *c, const struct stack_
 
 /* ---- what the owner reads ---- */
 
-int stack_conn_peek(struct stack_conn *c, struct iovec *iov, int max, size_t *len)
-{
-	uint32_t skip = c->rx_offset;
-	size_t sum = 0;
-	int n = 0;
-
-	for (struct pbuf *q = c->rx_head; q && n < max; q = q->next) {
-		iov[n].iov_base = (uint8_t *)q->payload + skip;
-		iov[n].iov_len = q->len - skip;
-		sum += iov[n++].iov_len;
-		skip = 0;
-	}
-	*len = sum;
-	return n;
-}
-
-static void rx_pop(struct stack_conn *c)
-{
-	struct pbuf *q = c->rx_head;
-
-	c->rx_head = q->next;
-	if (!q->next)
-		c->rx_tail = NULL;
-	if (c->rx_settled == q)
-		c->rx_settled = NULL;
-	c->rx_held -= weight(q);
-	if (!(q->flags & PBUF_FLAG_IS_CUSTOM))
-		buf_release(weight(q));
-	q->next = NULL;
-	q->tot_len = q->len;
-	pbuf_free(q);
-}
-
 void stack_conn_consume(struct stack_conn *c, size_t n)
 {
-	size_t left = n + c->rx_offset;
-
-	c->rx_len -= n;
-	while (c->rx_head && left >= ((struct pbuf *)c->rx_head)->len) {
-		left -= ((struct pbuf *)c->rx_head)->len;
-		rx_pop(c);
-	}
-	c->rx_offset = (uint32_t)left;
+	inbox_consume(&c->inbox, n);
 	if (!c->pcb)
 		return;
 	enter(c);
@@ -461,41 +271,9 @@ void stack_conn_consume(struct stack_conn *c, size_t n)
 	leave(c);
 }
 
-/* What stays queued after the owner had its turn waits for a slow destination: small segments
- * leave their buffers. */
-static void rx_settle(struct stack_conn *c)
-{
-	struct pbuf *before = c->rx_settled;
-	struct pbuf *q = before ? before->next : c->rx_head;
-
-	for (; q; before = q, q = q->next) {
-		struct pbuf *copy;
-
-		if (q->len >= COPY_BELOW_RX || !(q->flags & PBUF_FLAG_IS_CUSTOM))
-			continue;
-		copy = pbuf_alloc(PBUF_RAW, q->len, PBUF_RAM);
-		if (!copy) /* the buffer stays pinned: costs memory, loses nothing */
-			continue;
-		memcpy(copy->payload, q->payload, q->len);
-		copy->next = q->next;
-		if (before)
-			before->next = copy;
-		else
-			c->rx_head = copy;
-		c->rx_held -= weight(q);
-		c->rx_held += weight(copy);
-		buf_charge(weight(copy));
-		q->next = NULL;
-		q->tot_len = q->len;
-		pbuf_free(q);
-		q = copy;
-	}
-	c->rx_tail = c->rx_settled = before;
-}
-
 bool stack_conn_eof(const struct stack_conn *c)
 {
-	return c->rx_fin && !c->rx_len;
+	return c->rx_fin && !c->inbox.len;
 }
 
 /* ---- what the owner writes ---- */
@@ -519,7 +297,7 @@ size_t stack_conn_room(const struct stack_conn *c)
 
 int stack_conn_send(struct stack_conn *c, struct buf *b, const uint8_t *data, size_t len)
 {
-	const bool copy = len < COPY_BELOW_TX;
+	const bool copy = len < COPY_BELOW;
 	err_t err;
 
 	if (!c->pcb || c->tx_fin) {
@@ -586,8 +364,7 @@ void stack_conn_free(struct stack_conn *c)
 		c->stack->resets_sent++;
 	}
 	list_del(&c->dirty);
-	while (c->rx_head)
-		rx_pop(c);
+	inbox_clear(&c->inbox);
 	while (c->tx_head) {
 		struct buf *b = c->tx_head;
 
@@ -623,8 +400,9 @@ static void dispatch(struct stack_conn *c)
 		c->ops->closed(c, e & EVENT_RESET);
 	} else {
 		list_del(&c->dirty);
-		if (unlikely(c->rx_tail != c->rx_settled))
-			rx_settle(c);
+		/* What the owner left waits for a slow destination. */
+		if (unlikely(c->inbox.tail != c->inbox.settled))
+			inbox_settle(&c->inbox);
 	}
 }
 
@@ -698,7 +476,6 @@ static void on_delack(struct ev_loop *loop, ev_timer *w, int revents)
 
 int stack_init(struct stack *s, struct ev_loop *loop, struct tun *tun)
 {
-	static bool initialized;
 	struct tcp_pcb *pcb;
 
 	memset(s, 0, sizeof(*s));
@@ -713,19 +490,13 @@ int stack_init(struct stack *s, struct ev_loop *loop, struct tun *tun)
 	ev_prepare_init(&s->prepare, on_prepare);
 	ev_prepare_start(loop, &s->prepare);
 	ev_unref(loop);
-	stack = s;
-
-	if (!initialized) {
-		lwip_init();
-		netif_add_noaddr(&nif, NULL, nif_init, ip_input);
-		initialized = true;
-	}
+	port_init(tun);
 	pcb = tcp_new_ip_type(IPADDR_TYPE_ANY);
 	if (!pcb)
 		return -ENOMEM;
 	/* Bound to the netif, so that what is accepted is routed without looking at addresses. The port
 	 * only satisfies tcp_listen(). */
-	tcp_bind_netif(pcb, &nif);
+	tcp_bind_netif(pcb, &port_netif);
 	if (tcp_bind(pcb, IP_ANY_TYPE, 1) != ERR_OK) {
 		tcp_close(pcb);
 		return -EADDRINUSE;
@@ -753,5 +524,4 @@ void stack_fini(struct stack *s)
 	if (listener)
 		tcp_close((struct tcp_pcb *)listener);
 	listener = NULL;
-	stack = NULL;
 }

@@ -6,9 +6,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/uio.h>
 
 #include "buf.h"
+#include "inbox.h"
 #include "list.h"
 #include "packet.h"
 #include "tun.h"
@@ -55,12 +55,7 @@ struct stack_conn {
 	struct list all, acks, dirty;
 	uint8_t events;   /* to report */
 	bool rx_fin : 1, tx_fin : 1, want_write : 1, opened : 1;
-	/* child to world: what the child sent and nobody consumed */
-	void *rx_head, *rx_tail; /* lwIP pbufs */
-	uint32_t rx_offset;      /* consumed bytes of rx_head */
-	void *rx_settled;        /* the last that pins no buffer for a few bytes; NULL = none is known to */
-	size_t rx_len;
-	size_t rx_held;          /* bytes of memory pinned */
+	struct inbox inbox; /* child to world: what the child sent and nobody consumed; peek at it freely */
 	/* world to child: what the child has not acknowledged */
 	struct buf *tx_head, *tx_tail; /* pinned, oldest first; buf.mark = stream offset of its end */
 	size_t tx_held;                /* bytes of memory pinned */
@@ -85,10 +80,7 @@ int stack_conn_accept(struct stack *s, struct stack_conn *c, const struct stack_
 /* A segment of this connection. Takes @b. */
 void stack_conn_input(struct stack_conn *c, struct buf *b, struct packet *p);
 
-/* The queued bytes from the child, without consuming: fills up to @max of @iov, returns how many.
- * Lent until the next consume or free. *@len = their sum. */
-int stack_conn_peek(struct stack_conn *c, struct iovec *iov, int max, size_t *len);
-/* The first @n queued bytes are done: frees them and opens the child's window. */
+/* The first @n bytes of the inbox are done: frees them and opens the child's window. */
 void stack_conn_consume(struct stack_conn *c, size_t n);
 /* The child has sent FIN and all before it is consumed. */
 bool stack_conn_eof(const struct stack_conn *c);

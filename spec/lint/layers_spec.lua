@@ -78,12 +78,12 @@ describe("the layer checker", function()
     scratch.remove(root)
     assert_refuses(
       { ["core/stack.h"] = "#include <lwip/tcp.h>\n" },
-      "core/stack.h:1: only core/stack.c may include lwIP"
+      "core/stack.h:1: only core/stack.c and core/inbox.c may include lwIP"
     )
     scratch.remove(root)
     assert_refuses(
       { ["core/tun.c"] = '#include "lwip/ip.h"\n' },
-      "core/tun.c:1: only core/stack.c may include lwIP"
+      "core/tun.c:1: only core/stack.c and core/inbox.c may include lwIP"
     )
   end)
 

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef NSNET_OPTIONS_H
+#define NSNET_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* options - the command line as a struct. Everything borrowed from argv but the script array. */
+
+/* Exit codes of our own (sysexits.h); cmd's come through: 0..255, 128 + n for a signal,
+ * 126 and 127 if it could not be started. */
+#define EXIT_USAGE 2
+#define EXIT_NO_INPUT 66  /* a script cannot be read */
+#define EXIT_RULES 70     /* a script is wrong, or its on_start failed */
+#define EXIT_PREFLIGHT 71 /* the machine lacks something: see nsnet-host doctor */
+
+enum options_command {
+	OPTIONS_RUN,
+	OPTIONS_CHECK,   /* --check: load the rules, run nothing */
+	OPTIONS_DOCTOR,
+	OPTIONS_HELP,
+	OPTIONS_VERSION,
+};
+
+struct options_script {
+	bool code;        /* -e TEXT rather than -s FILE */
+	const char *text;
+};
+
+struct options {
+	enum options_command command;
+	char **argv;      /* cmd and its arguments, ended by NULL */
+	struct options_script *scripts; /* owned; in the order given */
+	size_t script_count;
+	int verbose;      /* -v: 1, -vv: 2 */
+
+	bool root, keep_caps, linger;
+	unsigned mtu;     /* bytes */
+	const char *net4, *net6; /* "10.0.0.1/24"; NULL = the default */
+
+	bool default_set, default_deny; /* --default: overrules the scripts */
+	bool allow_host, dry_run;
+
+	size_t max_conns, max_flows;
+	size_t memory;    /* bytes for data in flight */
+	double udp_idle_s, tcp_idle_s, dial_timeout_s;
+	int keepalive_s;
+};
+
+/* Fills @o from the command line. Returns 0, or EXIT_USAGE after one line on stderr. */
+int options_parse(struct options *o, int argc, char **argv);
+void options_fini(struct options *o);
+
+void options_print_help(void); /* to stdout */
+
+#endif
