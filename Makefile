@@ -10,13 +10,12 @@ LWIP_DIR ?= build/lwip
 FUZZ_TIME ?= 60
 TEST_TIME ?= 600
 
-# What Debian 12 lacks: for building, for testing, for comparing.
+# What Debian 12 lacks: for building, for testing, for comparing. None of it starts a service.
 PACKAGES = build-essential dpkg-dev pkg-config libev-dev libluajit-5.1-dev luajit libseccomp-dev \
 	libc-ares-dev libcjson-dev ca-certificates
 PACKAGES_TEST = libcmocka-dev lua-busted lua-check lua-posix clang clang-tidy clang-format \
 	libclang-rt-14-dev valgrind iproute2 iputils-ping procps util-linux curl wget git scdoc \
-	openssh-server openssh-client bind9-dnsutils dnsmasq-base iperf3 python3 tshark socat \
-	less jq nginx-light
+	dropbear-bin openssh-client bind9-dnsutils dnsmasq-base iperf3 python3 tshark socat less jq
 PACKAGES_BENCH = passt slirp4netns
 
 # --- flags ---------------------------------------------------------------------------------------
@@ -55,7 +54,7 @@ LWIP_SRC := $(addprefix src/core/,tcp_in.c tcp.c tcp_out.c def.c inet_chksum.c i
 	memp.c netif.c pbuf.c timeouts.c ipv4/ip4.c ipv4/ip4_addr.c ipv6/ip6.c ipv6/ip6_addr.c \
 	ipv6/icmp6.c ipv6/nd6.c)
 SPEC_SRC := $(wildcard spec/core/*_spec.c spec/lua/*_spec.c spec/shim/*_spec.c)
-TOOL_SRC := $(filter-out %/fake_%,$(wildcard spec/support/*.c spec/bench/*.c))
+TOOL_SRC := $(filter-out %/fake_%,$(wildcard spec/support/*.c))
 FUZZ_SRC := $(wildcard spec/fuzz/*_fuzz.c)
 
 OBJ = $(patsubst %.c,$(B)/obj/%.o,$(1))
@@ -90,10 +89,10 @@ specs: $(SPECS) $(TOOLS)
 
 deps: ## install what building needs; fetch lwIP
 	$(Q).ci/packages $(PACKAGES)
-	$(Q)$(MAKE) --no-print-directory $(LWIP_DIR)/src/core/tcp_in.c
+	$(Q)$(MAKE) -s --no-print-directory $(LWIP_DIR)/src/core/tcp_in.c
 deps-test: ## install what tests and benchmarks need as well
 	$(Q).ci/packages $(PACKAGES) $(PACKAGES_TEST) $(PACKAGES_BENCH)
-	$(Q)$(MAKE) --no-print-directory $(LWIP_DIR)/src/core/tcp_in.c
+	$(Q)$(MAKE) -s --no-print-directory $(LWIP_DIR)/src/core/tcp_in.c
 
 ifeq ($(LWIP_DIR),build/lwip)
 build/lwip/src/core/tcp_in.c:
@@ -166,7 +165,7 @@ lint: ## layers, headers, sizes, format, clang-tidy, luacheck
 format: ## rewrite the C sources in the house style
 	$(Q)clang-format -i $(wildcard core/*.[ch] core/lwip/*.h core/lwip/arch/*.h lua/*.[ch] \
 		container-shim/*.[ch] spec/*/*.[ch])
-bench: programs specs ## compare with direct, pasta and slirp4netns
+bench: programs ## compare with direct, pasta and slirp4netns
 	$(Q)NSNET_BUILD=$(CURDIR)/$(B) spec/bench/run
 fuzz: ## FUZZ_TIME seconds each of spec/fuzz/*_fuzz.c, from the kept corpus
 	$(Q)$(MAKE) --no-print-directory MODE=fuzz CC=clang run-fuzz
