@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SHIM_PRIVILEGE_H
+#define SHIM_PRIVILEGE_H
+
+#include <stdbool.h>
+
+/* privilege - what the command must not have.
+ *
+ * Always: no new privileges by exec, no typing into the terminal (TIOCSTI,
+ * TIOCLINUX: the shell outside would run it), no system call by a table whose
+ * numbers we do not know. Unless @keep_caps: no capability, now or by any exec.
+ *
+ * Returns 0 or -errno; *what then names what was refused.
+ */
+int privilege_drop(bool keep_caps, const char **what);
+
+#endif
