@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+#include "inherit.h"
+
+#include <stddef.h>
+
+static void ignore(struct inherit *i, int signo)
+{
+	struct sigaction old;
+
+	if (sigaction(signo, NULL, &old) == -1)
+		return;
+	if (old.sa_handler != SIG_IGN)
+		sigaddset(&i->defaults, signo);
+	signal(signo, SIG_IGN);
+}
+
+void inherit_init(struct inherit *i)
+{
+	struct rlimit raised;
+
+	sigprocmask(SIG_SETMASK, NULL, &i->mask);
+	sigemptyset(&i->defaults);
+	ignore(i, SIGPIPE);
+	ignore(i, SIGTTOU);
+	if (getrlimit(RLIMIT_NOFILE, &i->nofile) == -1)
+		return;
+	raised = i->nofile;
+	raised.rlim_cur = raised.rlim_max;
+	/* It may be refused in some sandbox; then the old limit holds, and the
+	 * doctor tells whether that is enough. */
+	(void)setrlimit(RLIMIT_NOFILE, &raised);
+}

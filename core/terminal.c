@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT */
+
+/* Who gets a signal.
+ *
+ *      shell ── tcsetpgrp, killpg ──► [ nsnet-host ── fork ──► cmd ] less
+ *                                        one process group, one job
+ *
+ * Host and command stay in the process group that the shell made. A group of
+ * the command's own would take the terminal from the other members of a
+ * pipeline (nsnet-host curl | less), and a shell could not stop or kill the job
+ * as one. So:
+ *
+ *   sent by the terminal (si_code SI_KERNEL): Ctrl-C, Ctrl-Z, Ctrl-\, SIGWINCH
+ *   and SIGHUP went to the whole group. The command has its own; we do nothing,
+ *   unless it has left the group, then we pass it on.
+ *
+ *   sent by a process: we cannot tell kill(host) from killpg(group). We pass it
+ *   on always, so a group's signal can come twice, as it does under timeout(1);
+ *   the other choice would lose "nsnet-host cmd & kill $!" in a script.
+ *
+ *   sent from inside (a script's "kill 0"): the group has it, it is not for us.
+ *
+ * Stops. We never stop by ourselves: the terminal's SIGTSTP is read, not
+ * obeyed, since the command may ignore it. When the command has stopped we stop
+ * with the same signal, so that the shell sees a stopped job and takes the
+ * terminal back; its SIGCONT reaches the group, and is passed on to a command
+ * that has a group of its own (a shell that was suspended). A command that
+ * somebody stops by hand, while its job is in the background, is that person's
+ * to continue: nobody would continue us.
+ */
+#include "terminal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base.h"
+
+static const int passed_on[] = {
+	SIGHUP,
+	SIGINT,
+	SIGQUIT,
+	SIGTERM,
+	SIGUSR1,
+	SIGUSR2,
+	SIGWINCH,
+	SIGCONT,
+	SIGTSTP,
+	SIGTTIN,
+};
+
+static void passed_on_set(sigset_t *set)
+{
+	sigemptyset(set);
+	for (size_t i = 0; i < ARRAY_LEN(passed_on); i++)
+		sigaddset(set, passed_on[i]);
+	/* The first one is left to the process itself, for a timer. */
+	for (int signo = SIGRTMIN + 1; signo <= SIGRTMAX; signo++)
+		sigaddset(set, signo);
+}
+
+static bool is_stop(int signo)
+{
+	return signo == SIGTSTP || signo == SIGTTIN || signo == SIGTTOU;
+}
+
+static unsigned long namespace_of(pid_t pid)
+{
+	char path[64];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)pid);
+	return stat(path, &st) == -1 ? 0 : st.st_ino;
+}
+
+static bool sent_from_inside(const struct terminal *t, pid_t sender)
+{
+	if (sender <= 0)
+		return false;
+	if (sender == t->child)
+		return true;
+	return t->namespace && namespace_of(sender) == t->namespace;
+}
+
+/* Does the child have this signal already? */
+static bool child_has_it(const struct terminal *t, const struct signalfd_siginfo *info)
+{
+	if (info->ssi_code == SI_KERNEL)
+		return getpgid(t->child) == getpgrp();
+	return sent_from_inside(t, info->ssi_pid);
+}
+
+static void handle(struct terminal *t, const struct signalfd_siginfo *info)
+{
+	int signo = info->ssi_signo;
+	bool kernel = info->ssi_code == SI_KERNEL;
+
+	if (signo == SIGCONT)
+		t->stop_signal = 0;
+	if (is_stop(signo)) {
+		t->stop_signal = signo;
+		if (t->child == -1) {
+			/* Nobody is left to stop before us. */
+			terminal_stopped(t, signo);
+			return;
+		}
+	} else if (signo != SIGCONT && signo != SIGWINCH && !(signo == SIGHUP && kernel)) {
+		if (!sent_from_inside(t, info->ssi_pid) && t->on_signal(t->arg, signo))
+			return;
+	}
+	/* It may have ended by itself this moment: then there is nothing to tell. */
+	if (t->child != -1 && !child_has_it(t, info))
+		kill(t->child, signo);
+}
+
+static void terminal_on_readable(struct ev_loop *loop, ev_io *w, int revents)
+{
+	struct terminal *t = container_of(w, struct terminal, io);
+	struct signalfd_siginfo info;
+
+	UNUSED(loop);
+	UNUSED(revents);
+	/* on_signal may have ended us: then fd is -1. */
+	while (t->fd != -1 && read(t->fd, &info, sizeof(info)) == sizeof(info))
+		handle(t, &info);
+}
+
+int terminal_start(struct terminal *t, struct ev_loop *loop, pid_t child,
+	terminal_signal_fn *on_signal, void *arg)
+{
+	sigset_t set;
+	int err;
+
+	*t = (struct terminal){
+		.loop = loop,
+		.fd = -1,
+		.tty = -1,
+		.child = child,
+		.namespace = namespace_of(child),
+		.on_signal = on_signal,
+		.arg = arg,
+	};
+	passed_on_set(&set);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) == -1)
+		return -errno;
+	t->fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+	if (t->fd == -1) {
+		err = -errno;
+		sigprocmask(SIG_UNBLOCK, &set, NULL);
+		return err;
+	}
+	t->tty = open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+	ev_io_init(&t->io, terminal_on_readable, t->fd, EV_READ);
+	ev_io_start(loop, &t->io);
+	return 0;
+}
+
+static bool pending(int signo)
+{
+	sigset_t set;
+
+	return sigpending(&set) == 0 && sigismember(&set, signo) == 1;
+}
+
+/* Is our job the one that the terminal's user is dealing with? */
+static bool in_foreground(const struct terminal *t)
+{
+	return t->tty != -1 && tcgetpgrp(t->tty) == getpgrp();
+}
+
+void terminal_stopped(struct terminal *t, int signo)
+{
+	/* A program may stop itself for good (SIGSTOP) after it has put the terminal
+	 * right. The kernel does not let SIGTSTP stop a process that nobody would
+	 * continue (an orphaned group), which SIGSTOP does. */
+	int stop = is_stop(signo) ? signo : SIGTSTP;
+	struct sigaction old, fresh = {.sa_handler = SIG_DFL};
+	sigset_t set;
+
+	if (!in_foreground(t) && t->stop_signal != signo && !pending(signo))
+		return;
+	/* Continued in the meantime: it would be too late to stop. */
+	if (pending(SIGCONT))
+		return;
+	sigaction(stop, &fresh, &old);
+	sigemptyset(&set);
+	sigaddset(&set, stop);
+	raise(stop);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+	/* Here we have been stopped, and continued. */
+	if (stop != SIGTTOU)
+		sigprocmask(SIG_BLOCK, &set, NULL);
+	sigaction(stop, &old, NULL);
+	t->stop_signal = 0;
+}
+
+void terminal_forget_child(struct terminal *t)
+{
+	t->child = -1;
+}
+
+void terminal_stop(struct terminal *t)
+{
+	if (t->fd == -1)
+		return;
+	ev_io_stop(t->loop, &t->io);
+	close(t->fd);
+	t->fd = -1;
+	if (t->tty != -1)
+		close(t->tty);
+	t->tty = -1;
+}
