@@ -4,9 +4,10 @@
 
 #include "assoc.h"
 
-/* ping - the child's ICMP and ICMPv6 echo requests, truly sent by unprivileged ping sockets (icmp(7);
- * SOCK_DGRAM, IPPROTO_ICMP). Never answered by ourselves. A flow is one source, one destination and one
- * identifier; the kernel chooses the identifier on the wire, and it is translated back.
+/* ping - the child's ICMP and ICMPv6 echo requests, truly sent by unprivileged ping sockets
+ * (icmp(7); SOCK_DGRAM, IPPROTO_ICMP). Never answered by ourselves. A flow is one source, one
+ * destination and one identifier; the kernel chooses the identifier on the wire, and it is
+ * translated back.
  *
  * Where the host does not let this user open ping sockets, each request is answered
  * "administratively prohibited", and one warning names the sysctl and the remedy.
@@ -21,8 +22,8 @@ void ping_init(struct ping *g, struct ev_loop *loop, struct tun *tun, struct flo
 	struct policy *policy);
 void ping_fini(struct ping *g);
 
-/* True if @p is what ping_open() and its flows take: an echo request (type 8, ICMPv6 128; code 0). All
- * other ICMP of the child is not for here. */
+/* True if @p is what ping_open() and its flows take: an echo request (type 8, ICMPv6 128; code
+ * 0). All other ICMP of the child is not for here. */
 bool ping_is_request(const struct packet *p);
 
 /* The first request @p of the unknown flow @key: proto IPPROTO_ICMP for both families, both ports
