@@ -192,17 +192,20 @@ $(B)/libhost.a: $(filter-out %/core/main.o,$(HOST_OBJ))
 $(B)/libshim.a: $(filter-out %/main.o,$(SHIM_OBJ))
 	$(Q)rm -f $@; ar rcs $@ $^
 
-# Every header compiles alone; clang-tidy runs again when the object did.
+# Every header compiles alone; clang-tidy runs again when a file that it reads has changed.
 HEADERS := $(filter-out core/lwip/%,$(wildcard core/*.h lua/*.h container-shim/*.h))
 lint-headers: $(HEADERS:%=$(B)/lint/%.ok)
-lint-tidy: $(patsubst %.c,$(B)/lint/%.tidy,$(CORE_SRC) $(LUA_SRC) $(SHIM_SRC))
+TIDY := $(patsubst %.c,$(B)/lint/%.tidy,$(CORE_SRC) $(LUA_SRC) $(SHIM_SRC))
+lint-tidy: $(TIDY)
 $(B)/lint/core/% $(B)/lint/container-shim/%: private WALL = $(DEPS_CFLAGS)
+$(LWIP_USER:%=$(B)/lint/%.tidy): | $(LWIP_DIR)/src/core/tcp_in.c
 $(LWIP_USER:%=$(B)/lint/%.tidy): private WALL = $(DEPS_CFLAGS) $(LWIP_CFLAGS)
 $(B)/lint/lua/%: private WALL = $(DEPS_CFLAGS) $(LUA_CFLAGS)
-$(B)/lint/%.h.ok: %.h $(B)/flags
+$(B)/lint/%.h.ok: %.h
 	$(Q)mkdir -p $(@D); $(CC) $(OURS) $(WALL) -Werror -fsyntax-only -MD -MP -MF $@.d -MT $@ -x c $<; touch $@
-$(B)/lint/%.tidy: %.c $(B)/obj/%.o .clang-tidy
-	$(Q)mkdir -p $(@D); clang-tidy --quiet $< -- $(OURS) $(WALL) 2>/dev/null; touch $@
+$(B)/lint/%.tidy: %.c .clang-tidy
+	$(Q)mkdir -p $(@D); $(CC) $(OURS) $(WALL) -M -MP -MF $@.d -MT $@ $<
+	$(Q)clang-tidy --quiet $< -- $(OURS) $(WALL) 2>/dev/null; touch $@
 
 # --- the rest ------------------------------------------------------------------------------------
 
@@ -219,4 +222,5 @@ clean: ## remove what was built, keep lwIP's sources
 help: ## this text
 	@awk -F': .*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
--include $(HOST_OBJ:.o=.d) $(SHIM_OBJ:.o=.d) $(SPECS:=.d) $(TOOLS:=.d) $(FUZZERS:=.d) $(HEADERS:%=$(B)/lint/%.ok.d)
+-include $(HOST_OBJ:.o=.d) $(SHIM_OBJ:.o=.d) $(SPECS:=.d) $(TOOLS:=.d) $(FUZZERS:=.d) \
+	$(HEADERS:%=$(B)/lint/%.ok.d) $(TIDY:=.d)

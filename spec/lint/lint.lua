@@ -41,7 +41,7 @@ local function tool(command, pattern)
   end
 end
 
-local make = "make -s -k -j$(nproc) --no-print-directory WERROR=1 "
+local make = "make -s -k -j$(nproc) --no-print-directory "
 local format = "clang-format --dry-run -Werror "
 local c_files = matching("%.[ch]$")
 
