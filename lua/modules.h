@@ -7,7 +7,7 @@
 /* modules - the Lua library, each .lua file of lua/nsnet/, inside the program.
  *
  * lua/embed.lua writes the table at build time: lua/nsnet/init.lua is "nsnet", lua/nsnet/a.lua is
- * "nsnet.a". It is sorted by name and ends with an entry whose name is NULL.
+ * "nsnet.a". It ends with an entry whose name is NULL.
  */
 
 struct lua_module {
