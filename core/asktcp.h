@@ -20,13 +20,15 @@
 struct asktcp_stream;
 struct asktcp_ticket;
 
-/* What came for @t, once: a message as in askudp.h, or a negative errno; -ECONNRESET also if
- * the server closed a connection that had served others (asking again is sensible:
- * @t->reused tells). @t is not on its way any more. The callee may drop any ticket. */
+/* What came for @t, once: a message as in askudp.h, or a negative errno, -ECONNRESET if the server
+ * closed the connection. It may do so at any time: if @t->reused, the connection was not made
+ * for this question, and asking once more is sensible. @t is not on its way any more.
+ * The callee may drop and send any ticket. */
 typedef void asktcp_fn(struct asktcp_ticket *t, uint8_t *msg, ssize_t len);
 
 struct asktcp {
 	struct ev_loop *loop;
+	struct asktcp_stream *reading; /* being read now: it is freed afterwards */
 	struct list streams; /* owned struct asktcp_stream */
 	size_t count;
 	uint64_t strays;

@@ -30,6 +30,7 @@ struct askudp {
 	struct ev_loop *loop;
 	struct list sockets; /* owned struct askudp_socket */
 	size_t count;
+	struct askudp_socket *reading; /* being read now; NULL again if it is freed meanwhile */
 	uint8_t *scratch;    /* owned: DNSMSG_MAX bytes */
 	uint64_t strays;     /* messages that nobody had asked for */
 };

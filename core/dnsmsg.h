@@ -90,9 +90,10 @@ int dnsmsg_next(const struct dnsmsg *m, size_t *at, unsigned *n, struct dnsmsg_r
  * -EBADMSG if it breaks off, loops, points forward, or is too long. */
 int dnsmsg_name(const uint8_t *data, size_t len, size_t at, uint8_t *wire, size_t *next);
 
-/* The text of a name on the wire: "www.example.com", "." for the root; lower case; bytes that are
- * not printable ASCII and the special ones are escaped as in RFC 1035 5.1, so that two
- * names have one text only if they are equal. @text has DNSMSG_TEXT_MAX bytes. Returns @text. */
+/* The text of a name on the wire: "www.example.com", "." for the root; lower case; a dot or
+ * backslash inside a label and what is not printable ASCII are escaped as in RFC 1035 5.1, so
+ * that two names have one text only if they are equal. @text has DNSMSG_TEXT_MAX bytes. Returns
+ * @text. */
 char *dnsmsg_text(const uint8_t *wire, char *text);
 
 /* The wire form of "www.example.com" or "www.example.com.", escapes allowed, into @wire.
@@ -104,13 +105,14 @@ bool dnsmsg_same_question(const struct dnsmsg *a, const struct dnsmsg *b);
 
 void dnsmsg_set_id(uint8_t *data, uint16_t id);
 
-/* Writes an answer to @q that says only @rcode (and, if asked for by @truncated, TC), with its
- * question and, if @q had one, an OPT record. @out has DNSMSG_ERROR_MAX bytes. Works for any @q
- * that has a header (dnsmsg_parse() failed or not). Returns the length. */
+/* Writes an answer to @q that says only @rcode (and, if @truncated, TC), with its question and,
+ * if @q had one, an OPT record. @out has DNSMSG_ERROR_MAX bytes. Works for any @q that has a header
+ * (@q->data is set), dnsmsg_parse() failed or not. Returns the length. */
 size_t dnsmsg_error(uint8_t *out, const struct dnsmsg *q, unsigned rcode, bool truncated);
 
 /* Shortens the answer of @len bytes at @data to @max bytes (at least 512): whole records
- * from the front, TC set, the OPT record kept. Returns the new length; @len if it fits. */
+ * from the front, TC set, the OPT record kept. One that breaks off is cut where it can still be
+ * read. Returns the new length; @len, and nothing is changed, if it is well-formed and fits. */
 size_t dnsmsg_truncate(uint8_t *data, size_t len, size_t max);
 
 /* For logs: "A", "HTTPS", "TYPE4711"; "NOERROR", "RCODE11". Into @text (16 bytes) if there is no

@@ -21,6 +21,7 @@
 #define RESOLVCONF_SERVERS_MAX 3 /* as many as libc asks: MAXNS */
 #define RESOLVCONF_NAMED_MAX 64  /* addresses remembered; the oldest is forgotten */
 #define RESOLVCONF_SEARCH_MAX 1024
+#define RESOLVCONF_OPTIONS_MAX 128
 
 struct resolvconf_server {
 	struct addr addr; /* with port 53 */
@@ -36,8 +37,8 @@ struct resolvconf {
 	unsigned timeout_s; /* 1..30, default 5 */
 	unsigned attempts;  /* 1..5, default 2 */
 	bool rotate, use_vc;
-	char search[RESOLVCONF_SEARCH_MAX]; /* domains with one space between, "" = none */
-	unsigned ndots; /* 0..15, default 1 */
+	char search[RESOLVCONF_SEARCH_MAX];   /* domains with one space between, "" = none */
+	char options[RESOLVCONF_OPTIONS_MAX]; /* those that the child's libc is to follow too */
 	unsigned long generation; /* grows by one when any of the above has changed */
 
 	struct addr named[RESOLVCONF_NAMED_MAX]; /* port 0 */
@@ -45,10 +46,11 @@ struct resolvconf {
 
 	struct stat seen; /* the file as it was read; st_ino 0 = absent */
 	bool racy;        /* it was so young then that a later change may look the same */
+	uint64_t sum;     /* of its text */
 };
 
 /* Reads @path (copied). An absent or unreadable file is as an empty one, like in libc.
- * Returns 0 or -ENOMEM. */
+ * Returns 0 or a negative errno (no memory, no descriptors, an I/O error). */
 int resolvconf_init(struct resolvconf *c, const char *path);
 void resolvconf_fini(struct resolvconf *c);
 
@@ -60,13 +62,17 @@ bool resolvconf_check(struct resolvconf *c);
  * unspecified addresses are never remembered: inside the namespace they mean the namespace. */
 bool resolvconf_named(const struct resolvconf *c, const struct addr *a);
 
+/* The address of @s for connect(), its zone included. Returns its length. */
+socklen_t resolvconf_sockaddr(const struct resolvconf_server *s, struct sockaddr_storage *ss);
+bool resolvconf_same_server(const struct resolvconf_server *a, const struct resolvconf_server *b);
+
 /* Sets all values from the @len bytes of @text, as of a file. For specs and fuzzing. */
 void resolvconf_parse(struct resolvconf *c, const char *text, size_t len);
 
 /* Writes the file that the child is to see: our servers @a and @b (either may have v 0), the
  * host's search domains and the options that still have a meaning. Returns its length; @size
  * bytes suffice if it is RESOLVCONF_TEXT_MAX. */
-#define RESOLVCONF_TEXT_MAX (RESOLVCONF_SEARCH_MAX + 256)
+#define RESOLVCONF_TEXT_MAX (RESOLVCONF_SEARCH_MAX + RESOLVCONF_OPTIONS_MAX + 256)
 size_t resolvconf_render(const struct resolvconf *c, const struct addr *a, const struct addr *b,
 	char *text, size_t size);
 

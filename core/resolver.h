@@ -27,22 +27,28 @@ typedef void resolver_fn(struct resolver_query *q, uint8_t *msg, size_t len);
 
 struct resolver {
 	struct ev_loop *loop;
-	struct resolvconf *conf; /* borrowed */
+	struct resolvconf *conf; /* borrowed; looked at for each question */
 	struct askudp udp;
 	struct asktcp tcp;
-	unsigned next;           /* "options rotate" */
-	ev_tstamp bad_until[RESOLVCONF_SERVERS_MAX]; /* silent lately: asked after the others */
-	unsigned long bad_generation;
-	uint64_t asked, answered, failed, garbage, retries;
+	unsigned next; /* "options rotate" */
+	/* Monotonic seconds until which a server that was silent is asked after the others. */
+	double silent_until[RESOLVCONF_SERVERS_MAX];
+	unsigned long silent_generation; /* of conf, that silent_until belongs to */
+	uint64_t asked, answered, failed;
+	uint64_t repeated; /* questions sent again, or to the next server */
+	uint64_t garbage;  /* what came for a question and was no answer to it */
+	uint64_t by_tcp;
 };
 
+/* One server, for one question. */
 struct resolver_try {
-	struct askudp_ticket udp;
-	struct asktcp_ticket tcp;
 	struct resolver_query *query;
 	struct resolvconf_server server;
-	uint8_t index;  /* in resolvconf.server, for bad_until; 0xff = none */
-	bool dead;      /* will not answer: refused, unreachable, answered with a failure */
+	int index; /* in conf->server, -1 = none of those */
+	struct askudp_ticket udp;
+	struct asktcp_ticket tcp;
+	bool sent, dead; /* dead: it will not answer, or only with a failure */
+	bool retried;    /* by TCP, after the server closed a used connection */
 };
 
 /* Embedded in whoever asks; zeroed by it before the first use. */
@@ -54,10 +60,12 @@ struct resolver_query {
 	size_t len;
 	bool whole;
 	struct resolver_try try[RESOLVCONF_SERVERS_MAX];
-	unsigned tries, step;
+	unsigned tries;
+	unsigned step;             /* how often a server was chosen */
+	unsigned last;             /* the try chosen last */
 	ev_timer timer;
-	ev_tstamp deadline;
-	uint8_t *failure; /* owned: an answer that says SERVFAIL or the like, if nothing better comes */
+	double patience;           /* seconds left */
+	uint8_t *failure;          /* owned: says SERVFAIL or so, if nothing better comes */
 	size_t failure_len;
 };
 
