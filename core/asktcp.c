@@ -13,8 +13,8 @@
 #include "base.h"
 #include "dnsmsg.h"
 
-#define IDLE_S 3.     /* RFC 7766 6.2.3: "on the order of a few seconds" */
-#define READS_MAX 16  /* per wake */
+#define IDLE_S 3.    /* RFC 7766 6.2.3: "on the order of a few seconds" */
+#define READS_MAX 16 /* per wake */
 #define FRAME_MAX (2 + DNSMSG_MAX)
 
 struct asktcp_stream {
@@ -25,11 +25,11 @@ struct asktcp_stream {
 	struct list link;    /* asktcp.streams */
 	struct list tickets; /* struct asktcp_ticket.link */
 	size_t count;
-	bool closing;        /* takes no more questions, ends with the last ticket */
-	bool gone;           /* to be freed by the function that reads it */
-	uint8_t *out;        /* owned: framed questions not yet written */
+	bool closing; /* takes no more questions, ends with the last ticket */
+	bool gone;    /* to be freed by the function that reads it */
+	uint8_t *out; /* owned: framed questions not yet written */
 	size_t out_len, out_size;
-	uint8_t *in;         /* owned: FRAME_MAX bytes, from the first answer on */
+	uint8_t *in; /* owned: FRAME_MAX bytes, from the first answer on */
 	size_t in_len;
 };
 
@@ -81,8 +81,7 @@ static void stream_fail(struct asktcp_stream *s, int err)
 
 	list_init(&waiting);
 	while (!list_empty(&s->tickets)) {
-		struct asktcp_ticket *t =
-			container_of(s->tickets.next, struct asktcp_ticket, link);
+		struct asktcp_ticket *t = container_of(s->tickets.next, struct asktcp_ticket, link);
 		ticket_unlink(t);
 		/* asktcp_drop() finds it here too. */
 		list_add_tail(&waiting, &t->link);
@@ -130,7 +129,7 @@ static void stream_message(struct asktcp_stream *s, uint8_t *msg, size_t len)
 
 	if (len >= DNSMSG_HEADER && msg[2] & 0x80) {
 		uint16_t id = (uint16_t)(msg[0] << 8 | msg[1]);
-		list_foreach(e, tmp, &s->tickets) {
+		list_foreach (e, tmp, &s->tickets) {
 			struct asktcp_ticket *t = container_of(e, struct asktcp_ticket, link);
 			if (t->id != id)
 				continue;
@@ -264,7 +263,7 @@ static int stream_get(struct asktcp *a, const struct resolvconf_server *to,
 	struct asktcp_stream *idle = NULL;
 	struct list *e, *tmp;
 
-	list_foreach(e, tmp, &a->streams) {
+	list_foreach (e, tmp, &a->streams) {
 		struct asktcp_stream *s = container_of(e, struct asktcp_stream, link);
 		if (!s->closing && s->count < ASKTCP_TICKETS_MAX &&
 			resolvconf_same_server(&s->to, to)) {
@@ -290,7 +289,7 @@ static int choose_id(const struct asktcp_stream *s, uint16_t *id)
 again:
 	if (getrandom(id, sizeof(*id), 0) != sizeof(*id))
 		return -EIO;
-	list_foreach(e, tmp, &s->tickets) {
+	list_foreach (e, tmp, &s->tickets) {
 		if (container_of(e, struct asktcp_ticket, link)->id == *id)
 			goto again;
 	}

@@ -29,7 +29,7 @@ typedef void asktcp_fn(struct asktcp_ticket *t, uint8_t *msg, ssize_t len);
 struct asktcp {
 	struct ev_loop *loop;
 	struct asktcp_stream *reading; /* being read now: it is freed afterwards */
-	struct list streams; /* owned struct asktcp_stream */
+	struct list streams;           /* owned struct asktcp_stream */
 	size_t count;
 	uint64_t strays;
 };

@@ -55,7 +55,7 @@ static struct askudp_ticket *ticket_find(struct askudp_socket *s, uint16_t id)
 {
 	struct list *e, *tmp;
 
-	list_foreach(e, tmp, &s->tickets) {
+	list_foreach (e, tmp, &s->tickets) {
 		struct askudp_ticket *t = container_of(e, struct askudp_ticket, link);
 		if (t->id == id)
 			return t;
@@ -154,7 +154,7 @@ static int socket_get(struct askudp *u, const struct resolvconf_server *to,
 		if (err != -EMFILE && err != -ENFILE && err != -ENOMEM && err != -ENOBUFS)
 			return err;
 	}
-	list_foreach(e, tmp, &u->sockets) {
+	list_foreach (e, tmp, &u->sockets) {
 		struct askudp_socket *s = container_of(e, struct askudp_socket, link);
 		if (resolvconf_same_server(&s->to, to) && (!best || s->count < best->count))
 			best = s;

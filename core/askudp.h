@@ -31,8 +31,8 @@ struct askudp {
 	struct list sockets; /* owned struct askudp_socket */
 	size_t count;
 	struct askudp_socket *reading; /* being read now; NULL again if it is freed meanwhile */
-	uint8_t *scratch;    /* owned: DNSMSG_MAX bytes */
-	uint64_t strays;     /* messages that nobody had asked for */
+	uint8_t *scratch;              /* owned: DNSMSG_MAX bytes */
+	uint64_t strays;               /* messages that nobody had asked for */
 };
 
 /* One question at one server. Embedded in whoever asks; zeroed by it, with @done set. */

@@ -33,14 +33,14 @@
 #define DNS_SELF6 "fd6e:736e:6574::53"
 
 struct dns_config {
-	struct ev_loop *loop;      /* all borrowed */
+	struct ev_loop *loop; /* all borrowed */
 	struct tun *tun;
 	struct stack *stack;
 	struct flow_table *flows;
-	struct policy *policy;     /* NULL = every question is allowed */
-	const char *resolv_conf;   /* NULL = "/etc/resolv.conf" */
-	struct addr self4, self6;  /* the addresses of our own (port ignored); v 0 = DNS_SELF4, DNS_SELF6 */
-	dnsquery_seen_fn *seen;    /* sees each answer that goes to the child, or NULL */
+	struct policy *policy;    /* NULL = every question is allowed */
+	const char *resolv_conf;  /* NULL = "/etc/resolv.conf" */
+	struct addr self4, self6; /* our own addresses (port ignored); v 0 = DNS_SELF4, _SELF6 */
+	dnsquery_seen_fn *seen;   /* sees each answer that goes to the child, or NULL */
 	void *seen_arg;
 };
 

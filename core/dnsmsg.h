@@ -12,9 +12,9 @@
  */
 #define DNSMSG_MAX 65535
 #define DNSMSG_HEADER 12
-#define DNSMSG_WIRE_MAX 255        /* a name on the wire, RFC 1035 2.3.4 */
+#define DNSMSG_WIRE_MAX 255           /* a name on the wire, RFC 1035 2.3.4 */
 #define DNSMSG_TEXT_MAX (4 * 255 + 1) /* a name as text, each byte at worst "\ddd" */
-#define DNSMSG_UDP_PLAIN 512       /* what a client without EDNS takes, RFC 1035 4.2.1 */
+#define DNSMSG_UDP_PLAIN 512          /* what a client without EDNS takes, RFC 1035 4.2.1 */
 #define DNSMSG_ERROR_MAX (DNSMSG_HEADER + DNSMSG_WIRE_MAX + 4 + 11)
 
 enum {
@@ -56,10 +56,10 @@ struct dnsmsg {
 	uint16_t type, class;
 	uint16_t question_end; /* offset of the first record */
 
-	size_t end;         /* offset behind the last record that the counts promise */
-	bool whole;         /* all of those are there: @end <= @len */
-	uint16_t opt;       /* offset of the OPT record, 0 = none */
-	uint16_t udp_size;  /* from it, at least 512; 512 without one */
+	size_t end;        /* offset behind the last record that the counts promise */
+	bool whole;        /* all of those are there: @end <= @len */
+	uint16_t opt;      /* offset of the OPT record, 0 = none */
+	uint16_t udp_size; /* from it, at least 512; 512 without one */
 };
 
 /* Fills @m. Returns 0, or
@@ -72,7 +72,7 @@ int dnsmsg_parse(struct dnsmsg *m, const uint8_t *data, size_t len);
 
 /* One record. Everything is in the message; names are read with dnsmsg_name(). */
 struct dnsmsg_record {
-	uint16_t owner;  /* offset of its name */
+	uint16_t owner; /* offset of its name */
 	uint16_t type, class;
 	uint32_t ttl;
 	uint16_t ttl_at; /* offset of the TTL, to rewrite it */

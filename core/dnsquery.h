@@ -14,21 +14,30 @@
 #include "policy.h"
 #include "resolver.h"
 
-/* dnsquery - one DNS question of the child, from arrival to answer: checked, judged by
- * policy, asked by the resolver, logged. Both fronts (UDP and TCP) end here, and nothing reaches
- * the resolver that was not judged here.
+/* dnsquery - one DNS question of the child, from arrival to answer: checked, judged by policy,
+ * asked by the resolver, logged. Both fronts (UDP and TCP) end here, and nothing reaches the
+ * resolver that was not judged here.
  *
- *   arrival --> DECIDING --allow--> ASKING --> answer
- *                  |  hooks.dns may take its time
- *                  +-- deny: REFUSED or NXDOMAIN; drop: silence
+ *   arrival --> JUDGING --allow, redirect--> ASKING --answer--> (gone)
+ *      |           |  hooks.dns may take its time                 ^
+ *      +-----------+-- no, or the answer is known --> READY ------+
  */
+enum dnsquery_state {
+	DNSQUERY_STATE_JUDGING,
+	DNSQUERY_STATE_ASKING,
+	DNSQUERY_STATE_READY,
+};
+
+#define DNSQUERY_BUCKETS 64
+#define DNSQUERY_JUDGING_S 30. /* then SERVFAIL; the policy side has shorter limits of its own */
 #define DNSQUERY_MAX 512       /* under way at a time */
 #define DNSQUERY_LEN_MAX 4096  /* of a question; real ones are below 600 bytes */
 
 struct dnsquery;
 
 /* The answer to @q, once, never from inside dnsquery_new(): @len bytes at @msg (borrowed, may be
- * changed, the child's identifier in it), or NULL for silence. @q is freed afterwards. */
+ * changed, the child's identifier in it), or NULL for silence. @q has been taken off the list
+ * @q->mine and is freed afterwards. */
 typedef void dnsquery_fn(struct dnsquery *q, uint8_t *msg, size_t len);
 
 /* An answer on its way to the child, for those who remember names. Borrowed. */
@@ -36,36 +45,46 @@ typedef void dnsquery_seen_fn(void *arg, const struct dnsquery *q, const uint8_t
 
 struct dnsquery_pool {
 	struct ev_loop *loop;
-	struct resolver *resolver;    /* borrowed */
-	struct policy *policy;        /* borrowed; NULL = all is allowed */
-	dnsquery_seen_fn *seen;       /* NULL = none */
+	struct resolver *resolver; /* borrowed */
+	struct policy *policy;     /* borrowed; NULL = all is allowed */
+	dnsquery_seen_fn *seen;    /* NULL = none */
 	void *seen_arg;
-	struct list bucket[64];       /* all queries, by identifier */
+	struct list bucket[DNSQUERY_BUCKETS]; /* all queries, by the child's identifier */
 	size_t count;
-	uint64_t asked, answered, denied, dropped, malformed, repeated, overflow;
-	uint64_t rcode[16];           /* answers to the child, by what they say */
+	uint64_t asked, answered;
+	uint64_t denied, dropped; /* by policy */
+	uint64_t malformed;       /* no DNS question at all: no answer was due */
+	uint64_t repeated;        /* the child asked again before the answer: one is enough */
+	uint64_t overflow;        /* more than DNSQUERY_MAX */
+	uint64_t failed;          /* no server answered: SERVFAIL from us */
+	uint64_t rcode[16];       /* answers to the child, by what they say */
 };
 
 struct dnsquery {
-	struct dnsquery_pool *pool;
-	struct list link; /* dnsquery_pool.bucket */
-	dnsquery_fn *done; /* NULL once the front has gone */
-	void *owner;       /* the front's: its connection, or NULL */
-	struct list mine;  /* the front's: list of a connection's queries */
+	/* For hooks and those who see answers. */
 	struct addr src, dst; /* the child's socket, and where it sent this */
 	bool tcp;
-	bool deciding;        /* hooks.dns said PENDING */
-	uint16_t id;          /* the child's */
-	ev_tstamp started;    /* monotonic seconds */
-	struct dnsmsg m;      /* m.data = msg */
-	char name[DNSMSG_TEXT_MAX]; /* lower case, no trailing dot */
+	struct dnsmsg m;            /* m.data = msg; m.name, m.type, m.class are the question */
+	char name[DNSMSG_TEXT_MAX]; /* of the question: dnsmsg_text() */
+	void *policy_data;          /* hooks.dns' own */
+
+	/* For the front. */
+	void *owner;      /* its own, e.g. the connection */
+	struct list mine; /* its own: not on a list at first */
+
+	/* Ours. */
+	struct dnsquery_pool *pool;
+	struct list link; /* dnsquery_pool.bucket */
+	dnsquery_fn *done;
+	uint16_t id; /* the child's; in msg the resolver overwrites it */
+	enum dnsquery_state state;
+	ev_timer timer; /* JUDGING: the limit; READY: ends the waiting at once */
+	double started; /* monotonic seconds */
 	struct resolver_query up;
-	uint8_t *answer;      /* supplied by policy, owned */
+	uint8_t *answer; /* READY: owned, or NULL for silence */
 	size_t answer_len;
-	ev_timer late;        /* carries an answer known at once; limits DECIDING */
-	void *policy_data;    /* hooks.dns' own */
 	size_t len;
-	uint8_t msg[];        /* as it came */
+	uint8_t msg[]; /* the question, owned */
 };
 
 void dnsquery_pool_init(struct dnsquery_pool *p, struct ev_loop *loop, struct resolver *r,

@@ -124,7 +124,8 @@ static bool number_option(const char *word, const char *name, unsigned min, unsi
 static void parse_options(struct resolvconf *c, char *rest)
 {
 	/* Those that say what to ask. How often and how long is between the child and us. */
-	static const char *const kept[] = {"ndots:", "edns0", "trust-ad", "no-aaaa", "no-tld-query"};
+	static const char *const kept[] = {"ndots:", "edns0", "trust-ad", "no-aaaa",
+		"no-tld-query"};
 	char *word;
 
 	while ((word = strtok_r(rest, blanks, &rest))) {
@@ -203,7 +204,12 @@ static ssize_t file_read(const char *path, char *text, struct stat *st)
 	memset(st, 0, sizeof(*st));
 	if (fd == -1) {
 		switch (errno) {
-		case ENOENT: case ENOTDIR: case ELOOP: case EACCES: case EISDIR: case ENAMETOOLONG:
+		case ENOENT:
+		case ENOTDIR:
+		case ELOOP:
+		case EACCES:
+		case EISDIR:
+		case ENAMETOOLONG:
 			return 0;
 		default:
 			return -errno;

@@ -29,17 +29,17 @@ struct resolvconf_server {
 };
 
 struct resolvconf {
-	char *path; /* owned */
+	char *path;    /* owned */
 	uint16_t port; /* asked at the servers: 53, but for specs */
 	struct resolvconf_server server[RESOLVCONF_SERVERS_MAX]; /* at least one: see below */
 	size_t servers;
-	bool by_default;   /* the file is absent or names none: server[0] is 127.0.0.1 */
+	bool by_default;    /* the file is absent or names none: server[0] is 127.0.0.1 */
 	unsigned timeout_s; /* 1..30, default 5 */
 	unsigned attempts;  /* 1..5, default 2 */
 	bool rotate, use_vc;
 	char search[RESOLVCONF_SEARCH_MAX];   /* domains with one space between, "" = none */
 	char options[RESOLVCONF_OPTIONS_MAX]; /* those that the child's libc is to follow too */
-	unsigned long generation; /* grows by one when any of the above has changed */
+	unsigned long generation;             /* grows by one when any of the above has changed */
 
 	struct addr named[RESOLVCONF_NAMED_MAX]; /* port 0 */
 	size_t named_len, named_next;

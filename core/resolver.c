@@ -22,10 +22,10 @@
  * libc waits 5 seconds before it asks again; but it is the child's libc that has begun to wait
  * for us, so we are quicker: 2 seconds, then 4, then 8.
  */
-#define REPEAT_S 2.   /* first silence */
-#define TCP_S 5.      /* at least this for a connection and its answer */
+#define REPEAT_S 2.    /* first silence */
+#define TCP_S 5.       /* at least this for a connection and its answer */
 #define PATIENCE_S 20. /* at most, whatever resolv.conf says: memory is held meanwhile */
-#define SILENT_S 10.  /* a silent server is asked last for so long */
+#define SILENT_S 10.   /* a silent server is asked last for so long */
 
 static double now(void)
 {
@@ -88,7 +88,8 @@ static void log_failure(const struct resolver_query *q, const struct resolvconf 
 			addr_format(&q->try[i].server.addr, false, text));
 	if (q->try[0].index >= 0 && conf->by_default)
 		log_warn("dns: no name server: %s names none, and %s does not answer; "
-			"put a nameserver line there", conf->path, list);
+			 "put a nameserver line there",
+			conf->path, list);
 	else
 		log_warn("dns: no answer from %s; check the nameserver lines of %s", list,
 			conf->path);

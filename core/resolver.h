@@ -55,17 +55,17 @@ struct resolver_try {
 struct resolver_query {
 	struct resolver *resolver; /* NULL = not under way */
 	resolver_fn *done;
-	struct dnsmsg asked;       /* the parsed question: borrows the message */
-	uint8_t *msg;              /* borrowed */
+	struct dnsmsg asked; /* the parsed question: borrows the message */
+	uint8_t *msg;        /* borrowed */
 	size_t len;
 	bool whole;
 	struct resolver_try try[RESOLVCONF_SERVERS_MAX];
 	unsigned tries;
-	unsigned step;             /* how often a server was chosen */
-	unsigned last;             /* the try chosen last */
+	unsigned step; /* how often a server was chosen */
+	unsigned last; /* the try chosen last */
 	ev_timer timer;
-	double patience;           /* seconds left */
-	uint8_t *failure;          /* owned: says SERVFAIL or so, if nothing better comes */
+	double patience;  /* seconds left */
+	uint8_t *failure; /* owned: says SERVFAIL or so, if nothing better comes */
 	size_t failure_len;
 };
 

@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: MIT */
+#include "dnsquery.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base.h"
+#include "log.h"
+
+static double now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+void dnsquery_pool_init(struct dnsquery_pool *p, struct ev_loop *loop, struct resolver *r,
+	struct policy *policy)
+{
+	memset(p, 0, sizeof(*p));
+	p->loop = loop;
+	p->resolver = r;
+	p->policy = policy;
+	for (size_t i = 0; i < DNSQUERY_BUCKETS; i++)
+		list_init(&p->bucket[i]);
+}
+
+void dnsquery_pool_fini(struct dnsquery_pool *p)
+{
+	for (size_t i = 0; i < DNSQUERY_BUCKETS; i++) {
+		while (!list_empty(&p->bucket[i]))
+			dnsquery_free(container_of(p->bucket[i].next, struct dnsquery, link));
+	}
+}
+
+/* The policy side must not answer any more. */
+static void cancel_judging(struct dnsquery *q)
+{
+	const struct policy *policy = q->pool->policy;
+
+	if (q->state == DNSQUERY_STATE_JUDGING && policy && policy->hooks &&
+		policy->hooks->dns_cancel)
+		policy->hooks->dns_cancel(policy->hooks->arg, q);
+}
+
+void dnsquery_free(struct dnsquery *q)
+{
+	cancel_judging(q);
+	resolver_cancel(&q->up);
+	ev_timer_stop(q->pool->loop, &q->timer);
+	list_del(&q->link);
+	list_del(&q->mine);
+	q->pool->count--;
+	free(q->answer);
+	free(q);
+}
+
+static void log_answer(const struct dnsquery *q, const uint8_t *msg, const char *note)
+{
+	char type[16], rcode[16], src[ADDR_TEXT_MAX];
+
+	if (!log_enabled(LOG_LEVEL_INFO))
+		return;
+	log_info("dns: %s %s %s, %.1f ms (%s, %s)", q->name, dnsmsg_type_name(q->m.type, type),
+		msg ? dnsmsg_rcode_name(msg[3] & 15, rcode) : note, (now() - q->started) * 1e3,
+		q->tcp ? "tcp" : "udp", addr_format(&q->src, true, src));
+}
+
+/* The end. @msg may be NULL: silence. */
+static void query_finish(struct dnsquery *q, uint8_t *msg, size_t len)
+{
+	struct dnsquery_pool *p = q->pool;
+
+	log_answer(q, msg, "no answer");
+	if (msg) {
+		dnsmsg_set_id(msg, q->id);
+		p->answered++;
+		p->rcode[msg[3] & 15]++;
+		if (p->seen)
+			p->seen(p->seen_arg, q, msg, len);
+	}
+	list_del(&q->mine); /* the front may end all others that are on it */
+	q->done(q, msg, len);
+	dnsquery_free(q);
+}
+
+static void query_fail(struct dnsquery *q, unsigned rcode)
+{
+	uint8_t text[DNSMSG_ERROR_MAX];
+
+	query_finish(q, text, dnsmsg_error(text, &q->m, rcode, false));
+}
+
+static void query_on_timer(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct dnsquery *q = container_of(w, struct dnsquery, timer);
+
+	UNUSED(loop);
+	UNUSED(revents);
+	if (q->state == DNSQUERY_STATE_READY) {
+		query_finish(q, q->answer, q->answer_len);
+		return;
+	}
+	log_warn("dns: %s: no verdict after %.0f s; answered with SERVFAIL", q->name,
+		DNSQUERY_JUDGING_S);
+	cancel_judging(q);
+	q->state = DNSQUERY_STATE_READY;
+	query_fail(q, DNSMSG_RCODE_SERVFAIL);
+}
+
+static void query_timer(struct dnsquery *q, double after)
+{
+	ev_timer_stop(q->pool->loop, &q->timer);
+	ev_timer_set(&q->timer, after, 0);
+	ev_timer_start(q->pool->loop, &q->timer);
+}
+
+/* What q->answer holds is the answer. It is known now, so it comes from the loop. */
+static void query_ready(struct dnsquery *q)
+{
+	q->state = DNSQUERY_STATE_READY;
+	query_timer(q, 0);
+}
+
+static void query_ready_error(struct dnsquery *q, unsigned rcode)
+{
+	uint8_t text[DNSMSG_ERROR_MAX];
+	size_t len = dnsmsg_error(text, &q->m, rcode, false);
+
+	free(q->answer);
+	q->answer_len = 0;
+	q->answer = malloc(len); /* without memory: silence, and the child asks again */
+	if (q->answer) {
+		memcpy(q->answer, text, len);
+		q->answer_len = len;
+	}
+	query_ready(q);
+}
+
+static void query_on_resolved(struct resolver_query *up, uint8_t *msg, size_t len)
+{
+	struct dnsquery *q = container_of(up, struct dnsquery, up);
+
+	if (msg) {
+		query_finish(q, msg, len);
+	} else {
+		q->pool->failed++;
+		query_fail(q, DNSMSG_RCODE_SERVFAIL);
+	}
+}
+
+static void query_ask(struct dnsquery *q, const struct addr *server)
+{
+	int err = 0;
+
+	if (q->answer) {
+		query_ready(q);
+		return;
+	}
+	q->state = DNSQUERY_STATE_ASKING;
+	err = resolver_ask(q->pool->resolver, &q->up, q->msg, q->len, q->tcp, server,
+		query_on_resolved);
+	if (err < 0) {
+		q->pool->failed++;
+		query_ready_error(q, DNSMSG_RCODE_SERVFAIL);
+	}
+}
+
+/* A name that a script or the default refuses: said once per line, few lines a second. */
+static void log_denied(const struct dnsquery *q, const char *what, const struct decision *d)
+{
+	static struct log_limit limit = {.burst = 10};
+	unsigned long left_out = 0;
+	char type[16], more[48] = "";
+
+	if (!log_limit_pass(&limit, &left_out))
+		return;
+	if (left_out)
+		snprintf(more, sizeof(more), " (and %lu more)", left_out);
+	log_warn("dns: %s %s %s by %s%s%s%s", q->name, dnsmsg_type_name(q->m.type, type), what,
+		d->rule ? d->rule : "default", d->reason ? ": " : "", d->reason ? d->reason : "",
+		more);
+}
+
+static void query_apply(struct dnsquery *q, enum verdict v, const struct decision *d)
+{
+	const struct policy *policy = q->pool->policy;
+	struct addr server = d->target;
+
+	if (v == VERDICT_NONE)
+		v = policy && policy->default_deny ? VERDICT_DENY : VERDICT_ALLOW;
+	if (policy && policy->dry_run && (v == VERDICT_DENY || v == VERDICT_DROP)) {
+		log_denied(q, "would be denied", d);
+		v = VERDICT_ALLOW;
+	}
+	switch (v) {
+	case VERDICT_ALLOW:
+		query_ask(q, NULL);
+		return;
+	case VERDICT_REDIRECT:
+		if (!server.v)
+			break;
+		if (!server.port)
+			server.port = 53;
+		query_ask(q, &server);
+		return;
+	case VERDICT_DROP:
+		q->pool->dropped++;
+		log_denied(q, "dropped", d);
+		free(q->answer);
+		q->answer = NULL;
+		query_ready(q);
+		return;
+	default:
+		break;
+	}
+	/* DENY; and whatever makes no sense here is no permission. */
+	q->pool->denied++;
+	bool absent = v == VERDICT_DENY && d->style == DENY_STYLE_UNREACHABLE;
+	log_denied(q, absent ? "denied (NXDOMAIN)" : "denied (REFUSED)", d);
+	query_ready_error(q, absent ? DNSMSG_RCODE_NXDOMAIN : DNSMSG_RCODE_REFUSED);
+}
+
+/* The one place where policy says what may be asked: what comes here goes on only through
+ * query_apply(). */
+static void query_judge(struct dnsquery *q)
+{
+	const struct policy *policy = q->pool->policy;
+	const struct hooks *hooks = policy ? policy->hooks : NULL;
+	struct decision d = {0};
+	enum verdict v = VERDICT_NONE;
+
+	if (hooks && hooks->dns)
+		v = hooks->dns(hooks->arg, q, &d);
+	if (v == VERDICT_PENDING)
+		query_timer(q, DNSQUERY_JUDGING_S);
+	else
+		query_apply(q, v, &d);
+	decision_fini(&d);
+}
+
+void dnsquery_decide(struct dnsquery *q, enum verdict v, struct decision *d)
+{
+	assert(q->state == DNSQUERY_STATE_JUDGING && v != VERDICT_PENDING);
+	ev_timer_stop(q->pool->loop, &q->timer);
+	query_apply(q, v, d);
+	decision_fini(d);
+}
+
+int dnsquery_supply(struct dnsquery *q, const uint8_t *msg, size_t len)
+{
+	struct dnsmsg m;
+
+	if (dnsmsg_parse(&m, msg, len) < 0 || !m.response || !dnsmsg_same_question(&m, &q->m))
+		return -EBADMSG;
+	uint8_t *copy = malloc(len);
+	if (!copy)
+		return -ENOMEM;
+	memcpy(copy, msg, len);
+	free(q->answer);
+	q->answer = copy;
+	q->answer_len = len;
+	return 0;
+}
+
+/* UDP clients repeat what they asked from the same socket with the same identifier. */
+static bool is_repeated(const struct dnsquery_pool *p, const struct list *bucket, uint16_t id,
+	const struct addr *src, const struct addr *dst, const uint8_t *msg, size_t len)
+{
+	struct list *e, *tmp;
+
+	if (!p->count)
+		return false;
+	list_foreach (e, tmp, bucket) {
+		const struct dnsquery *q = container_of(e, struct dnsquery, link);
+		if (q->id == id && !q->tcp && addr_equal(&q->src, src) &&
+			addr_equal(&q->dst, dst) && len >= q->len &&
+			!memcmp(q->msg + 2, msg + 2, q->len - 2))
+			return true;
+	}
+	return false;
+}
+
+/* What is wrong with the question, as dnsmsg_parse() left it with @err: an rcode, 0 = nothing. */
+static unsigned check(const struct dnsmsg *m, int err)
+{
+	/* An update or a notification is for a server of its zone, not for a resolver. */
+	if (m->opcode != 0)
+		return DNSMSG_RCODE_NOTIMP;
+	if (err == -EBADMSG || m->questions != 1)
+		return DNSMSG_RCODE_FORMERR;
+	/* A transfer is many messages, and never for a resolver. */
+	if (m->type == DNSMSG_TYPE_AXFR || m->type == DNSMSG_TYPE_IXFR)
+		return DNSMSG_RCODE_REFUSED;
+	/* Nothing rides along that the judge does not see. */
+	if (err || m->answers || m->authorities)
+		return DNSMSG_RCODE_FORMERR;
+	return 0;
+}
+
+static struct dnsquery *query_alloc(struct dnsquery_pool *p, const struct dnsmsg *m)
+{
+	/* Bytes behind the message proper belong to nobody: cut. */
+	size_t len = m->whole ? m->end : m->len;
+	struct dnsquery *q = calloc(1, sizeof(*q) + len);
+
+	if (!q)
+		return NULL;
+	q->pool = p;
+	q->m = *m;
+	q->m.data = q->msg;
+	q->m.len = len;
+	q->id = m->id;
+	q->len = len;
+	memcpy(q->msg, m->data, len);
+	if (m->name_len)
+		dnsmsg_text(m->name, q->name);
+	q->started = now();
+	list_init(&q->mine);
+	list_add_tail(&p->bucket[m->id % DNSQUERY_BUCKETS], &q->link);
+	p->count++;
+	ev_timer_init(&q->timer, query_on_timer, 0, 0);
+	return q;
+}
+
+int dnsquery_new(struct dnsquery_pool *p, const struct addr *src, const struct addr *dst, bool tcp,
+	const uint8_t *msg, size_t len, dnsquery_fn *done, void *owner, struct dnsquery **out)
+{
+	struct dnsmsg m;
+	int err = dnsmsg_parse(&m, msg, len);
+
+	if (!m.data || m.response || len > DNSQUERY_LEN_MAX) {
+		p->malformed++;
+		return -EBADMSG;
+	}
+	if (!tcp && is_repeated(p, &p->bucket[m.id % DNSQUERY_BUCKETS], m.id, src, dst, msg, len)) {
+		p->repeated++;
+		return -EALREADY;
+	}
+	if (p->count >= DNSQUERY_MAX) {
+		p->overflow++;
+		return -EBUSY;
+	}
+	struct dnsquery *q = query_alloc(p, &m);
+	if (!q)
+		return -ENOMEM;
+	q->src = *src;
+	q->dst = *dst;
+	q->tcp = tcp;
+	q->done = done;
+	q->owner = owner;
+	p->asked++;
+	unsigned rcode = check(&q->m, err);
+	if (rcode)
+		query_ready_error(q, rcode);
+	else
+		query_judge(q);
+	*out = q;
+	return 0;
+}
