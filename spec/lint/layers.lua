@@ -78,8 +78,8 @@ local function judge_folder(from, to)
   if from:match("^container%-shim/") then
     return not to:match("^container%-shim/") and "container-shim/ may include nothing of the rest"
   elseif to:match("^container%-shim/") then
-    return (to ~= "container-shim/handshake.h" or module_of(from) ~= "child")
-      and "only core/child may include container-shim/, and only handshake.h"
+    return (to ~= "container-shim/handshake.h" or module_of(from) ~= "hello")
+      and "only core/hello may include container-shim/, and only handshake.h"
   elseif from:match("^core/") and to:match("^lua/") then
     return (to ~= "lua/api.h" or module_of(from) ~= "host")
       and "only core/host may include lua/, and only lua/api.h"

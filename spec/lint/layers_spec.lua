@@ -4,7 +4,7 @@ local files = require("spec.lint.files")
 local layers = require("spec.lint.layers")
 local scratch = require("spec.support.scratch")
 
-local order = "# lowest first\nbase\nlist log\nstack tun\nlua/vm\nlua/api\nchild\nhost\n"
+local order = "# lowest first\nbase\nlist log\nstack tun\nlua/vm\nlua/api\nhello\nchild\nhost\n"
 
 describe("the layer checker", function()
   local root
@@ -116,11 +116,11 @@ describe("the layer checker", function()
     )
   end)
 
-  it("keeps the shim apart, but for the handshake in core/child", function()
+  it("keeps the shim apart, but for the handshake in core/hello", function()
     assert_accepts({
       ["container-shim/handshake.h"] = "",
       ["container-shim/main.c"] = '#include "handshake.h"\n',
-      ["core/child.c"] = '#include "container-shim/handshake.h"\n',
+      ["core/hello.c"] = '#include "container-shim/handshake.h"\n',
     })
     scratch.remove(root)
     assert_refuses(
@@ -130,7 +130,7 @@ describe("the layer checker", function()
     scratch.remove(root)
     assert_refuses(
       { ["container-shim/tun.h"] = "", ["core/child.c"] = '#include "container-shim/tun.h"\n' },
-      "core/child.c:1: only core/child may include container-shim/, and only handshake.h"
+      "core/child.c:1: only core/hello may include container-shim/, and only handshake.h"
     )
   end)
 end)

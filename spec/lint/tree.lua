@@ -101,7 +101,7 @@ function tree.characters(root, paths)
 end
 
 -- Every source names its license in one of the first two lines (a script has #! before it), and a
--- header is guarded by NSNET_NAME_H.
+-- header is guarded by NSNET_NAME_H, the shim's by SHIM_NAME_H also.
 function tree.headings(root, paths)
   return each_source(root, paths, function(path, text, complain)
     local first, second = text:match("^([^\n]*)\n?([^\n]*)")
@@ -110,7 +110,8 @@ function tree.headings(root, paths)
       complain(":1: no license line")
     end
     if path:match("%.h$") then
-      local guard = text:match("#ifndef (NSNET_[A-Z0-9_]+_H)\n#define ([A-Z0-9_]+)")
+      local guard = text:match("#ifndef (NSNET_[A-Z0-9_]+_H)\n")
+        or path:match("^container%-shim/") and text:match("#ifndef (SHIM_[A-Z0-9_]+_H)\n")
       if not guard or not text:find("#define " .. guard .. "\n", 1, true) then
         complain(":2: no include guard NSNET_..._H")
       end

@@ -27,9 +27,9 @@ describe("lua/embed.lua", function()
 #include "lua/modules.h"
 int main(void)
 {
-	for (const struct lua_module *m = lua_modules; m->name; m++)
-		printf("%s %zu %d\n%s", m->name, m->len, m->text[m->len], m->text);
-	return 0;
+  for (const struct lua_module *m = lua_modules; m->name; m++)
+    printf("%s %zu %d\n%s", m->name, m->len, m->text[m->len], m->text);
+  return 0;
 }
 ]])
     local command = "cc -I. -o '$/a.out' '$/main.c' '$/out.c' 2>&1 && '$/a.out'"
