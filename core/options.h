@@ -7,6 +7,8 @@
 
 /* options - the command line as a struct. Everything borrowed from argv but the script array. */
 
+#define NSNET_VERSION "0.1.0"
+
 /* Exit codes of our own (sysexits.h); cmd's come through: 0..255, 128 + n for a signal,
  * 126 and 127 if it could not be started. */
 #define EXIT_USAGE 2

@@ -56,8 +56,8 @@ void relay_on_readable(struct relay *r); /* the child's side has bytes or a FIN 
 void relay_on_writable(struct relay *r); /* the child's side has room again */
 void relay_on_closed(struct relay *r, bool reset);
 
-/* Closes the socket: with RST if @reset or if bytes would be lost, else in order. No callback.
- * Safe on a zeroed one. */
+/* Closes the socket: with RST if @reset and the child's bytes are not complete, else in order. No
+ * callback. Safe on a zeroed one. */
 void relay_stop(struct relay *r, bool reset);
 
 #endif

@@ -145,5 +145,6 @@ void port_init(struct tun *tun)
 		return;
 	lwip_init();
 	netif_add_noaddr(&port_netif, NULL, nif_init, ip_input);
+	netif_set_default(&port_netif); /* with LWIP_SINGLE_NETIF the only one that is found */
 	initialized = true;
 }

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: MIT */
+#include "host.h"
+
+#include <ev.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base.h"
+#include "buf.h"
+#include "child.h"
+#include "conn.h"
+#include "dns.h"
+#include "drain.h"
+#include "frag.h"
+#include "gate.h"
+#include "guard.h"
+#include "log.h"
+#include "ping.h"
+#include "policy.h"
+#include "preflight.h"
+#include "stack.h"
+#include "tun.h"
+#include "udp.h"
+
+#define NET4 "10.0.0.1/24"
+#define NET6 "fd6e:736e:6574::1/64"
+
+/* Addresses of ours inside the namespace's network: the last byte (IPv4), the last two (IPv6). */
+#define SELF_DNS4 53
+#define SELF_DNS6 0x53
+#define SELF_HOST4 100
+#define SELF_HOST6 0x100
+
+/* Descriptors that no flow uses: the loop's, the tun, netlink, scripts', a margin. */
+#define FDS_RESERVED 64
+
+struct host {
+	const struct options *o;
+	struct ev_loop *loop;
+	struct guard guard;
+	struct policy policy;
+	struct flow_table flows;
+	struct child child;
+	struct tun tun;
+	struct stack stack;
+	struct frag frag;
+	struct conns conns;
+	struct udp udp;
+	struct ping ping;
+	struct dns dns;
+	struct gate gate;
+	struct drain drain;
+	int status;
+};
+
+/* ---- addresses ---- */
+
+static struct addr self_addr(const struct cidr *net, unsigned host)
+{
+	struct addr a = net->net;
+	const int last = a.v == 4 ? 3 : 15;
+
+	a.ip[last] = (uint8_t)host;
+	if (a.v == 6)
+		a.ip[last - 1] = (uint8_t)(host >> 8);
+	return a;
+}
+
+/* The network of "10.0.0.1/24", which options.c has checked. */
+static struct cidr network_of(const char *text)
+{
+	char copy[ADDR_TEXT_MAX];
+	struct cidr c = {0};
+	char *slash;
+
+	snprintf(copy, sizeof(copy), "%s", text);
+	slash = strchr(copy, '/');
+	*slash = '\0';
+	addr_parse(&c.net, copy);
+	c.bits = (uint8_t)atoi(slash + 1);
+	for (unsigned bit = c.bits; bit < (c.net.v == 4 ? 32u : 128u); bit++)
+		c.net.ip[bit / 8] &= (uint8_t)~(0x80 >> bit % 8);
+	return c;
+}
+
+/* ---- the command ---- */
+
+static size_t host_pending(void *arg, uint64_t *progress)
+{
+	struct host *h = arg;
+
+	*progress = h->tun.rx_packets + h->tun.tx_packets;
+	return conns_undelivered(&h->conns);
+}
+
+static void host_on_drained(void *arg)
+{
+	struct host *h = arg;
+
+	ev_break(h->loop, EVBREAK_ALL);
+}
+
+static void host_on_exit(void *arg, int status)
+{
+	struct host *h = arg;
+
+	h->status = status;
+	if (drain_start(&h->drain, h->loop, child_take_diag(&h->child), host_pending,
+		    host_on_drained, h) == 1)
+		ev_break(h->loop, EVBREAK_ALL);
+}
+
+/* The namespace has ended: nothing more comes from it. The command's end is reported by itself. */
+static void host_on_gone(void *arg)
+{
+	UNUSED(arg);
+}
+
+static int start_child(struct host *h, const struct inherit *inherit)
+{
+	const struct options *o = h->o;
+	char dns4[ADDR_TEXT_MAX], dns6[ADDR_TEXT_MAX];
+	struct child_options c = {
+		.shim = {
+			.argv = o->argv,
+			.net4 = o->net4 ? o->net4 : NET4,
+			.net6 = o->net6 ? o->net6 : NET6,
+			.mtu = o->mtu,
+			.root = o->root,
+			.keep_caps = o->keep_caps,
+			.verbose = o->verbose > 0,
+			.inherit = inherit,
+		},
+		.linger = o->linger,
+		.on_exit = host_on_exit,
+		.arg = h,
+	};
+	struct addr a = self_addr(&h->guard.inside4, SELF_DNS4);
+
+	c.shim.dns4 = addr_format(&a, false, dns4);
+	a = self_addr(&h->guard.inside6, SELF_DNS6);
+	c.shim.dns6 = addr_format(&a, false, dns6);
+	return child_start(&h->child, h->loop, &c);
+}
+
+/* ---- building ---- */
+
+static void set_limits(struct host *h, const struct inherit *inherit)
+{
+	const struct options *o = h->o;
+	const size_t fds = inherit->nofile.rlim_max > 1 << 20 ? 1 << 20 : inherit->nofile.rlim_max;
+	const size_t others = o->max_flows + FDS_RESERVED;
+
+	h->conns.max = o->max_conns;
+	if (o->max_conns + others > fds) {
+		h->conns.max = fds > 2 * others ? fds - others : fds / 2;
+		log_info("at most %zu connections at a time: the hard limit of open files is %zu "
+			 "(ulimit -Hn)",
+			h->conns.max, fds);
+	}
+	h->conns.idle_s = o->tcp_idle_s;
+	h->conns.dial_timeout_s = o->dial_timeout_s;
+	h->conns.keepalive_s = o->keepalive_s;
+	h->udp.set.max = o->max_flows;
+	h->udp.set.idle_s = o->udp_idle_s;
+	buf_set_limit(o->memory);
+}
+
+static int init_policy(struct host *h)
+{
+	const struct options *o = h->o;
+	int rc = guard_init(&h->guard);
+
+	if (rc < 0) {
+		log_error("cannot ask the kernel which addresses are the host's own: %s; refusing to "
+			  "run without that guard",
+			strerror(-rc));
+		return rc;
+	}
+	h->guard.inside4 = network_of(o->net4 ? o->net4 : NET4);
+	h->guard.inside6 = network_of(o->net6 ? o->net6 : NET6);
+	h->guard.host4 = self_addr(&h->guard.inside4, SELF_HOST4);
+	h->guard.host6 = self_addr(&h->guard.inside6, SELF_HOST6);
+	h->guard.allow_host = o->allow_host;
+	h->policy.guard = &h->guard;
+	h->policy.default_deny = o->default_deny;
+	h->policy.dry_run = o->dry_run;
+	return 0;
+}
+
+static int init_dns(struct host *h)
+{
+	const struct dns_config c = {
+		.loop = h->loop,
+		.tun = &h->tun,
+		.stack = &h->stack,
+		.flows = &h->flows,
+		.policy = &h->policy,
+		.self4 = self_addr(&h->guard.inside4, SELF_DNS4),
+		.self6 = self_addr(&h->guard.inside6, SELF_DNS6),
+	};
+
+	return dns_init(&h->dns, &c);
+}
+
+static void connect_gate(struct host *h)
+{
+	h->gate = (struct gate){
+		.tun = &h->tun,
+		.stack = &h->stack,
+		.flows = &h->flows,
+		.policy = &h->policy,
+		.frag = &h->frag,
+		.conns = &h->conns,
+		.udp = &h->udp,
+		.ping = &h->ping,
+		.dns = &h->dns,
+	};
+	h->tun.on_gone = host_on_gone;
+	gate_start(&h->gate);
+}
+
+/* From the tun device up to the loop, and down again. */
+static int serve(struct host *h, const struct inherit *inherit, int tun_fd)
+{
+	const char *step = "the table of flows";
+	int rc;
+
+	tun_init(&h->tun, h->loop, tun_fd, h->o->mtu);
+	rc = flow_table_init(&h->flows);
+	if (rc < 0)
+		goto no_flows;
+	step = "lwIP";
+	rc = stack_init(&h->stack, h->loop, &h->tun);
+	if (rc < 0)
+		goto no_stack;
+	frag_init(&h->frag, h->loop);
+	conns_init(&h->conns, h->loop, &h->tun, &h->stack, &h->flows, &h->policy);
+	udp_init(&h->udp, h->loop, &h->tun, &h->flows, &h->policy);
+	ping_init(&h->ping, h->loop, &h->tun, &h->flows, &h->policy);
+	set_limits(h, inherit);
+	step = "the resolver";
+	rc = init_dns(h);
+	if (rc < 0)
+		goto no_dns;
+	connect_gate(h);
+	step = "the command";
+	rc = child_go(&h->child);
+	if (rc == 0)
+		ev_run(h->loop, 0);
+	drain_stop(&h->drain);
+	tun_stop(&h->tun);
+	dns_fini(&h->dns);
+no_dns:
+	ping_fini(&h->ping);
+	udp_fini(&h->udp);
+	conns_fini(&h->conns);
+	frag_fini(&h->frag);
+	stack_fini(&h->stack);
+no_stack:
+	flow_table_fini(&h->flows);
+no_flows:
+	tun_fini(&h->tun);
+	if (rc < 0)
+		log_error("cannot start %s: %s", step, strerror(-rc));
+	return rc;
+}
+
+int host_run(const struct options *o, const struct inherit *inherit)
+{
+	struct host h = {.o = o, .status = EXIT_PREFLIGHT};
+	int tun_fd;
+
+	h.loop = ev_default_loop(EVFLAG_AUTO);
+	if (!h.loop) {
+		log_error("cannot make an event loop: epoll is missing");
+		return EXIT_PREFLIGHT;
+	}
+	if (init_policy(&h) < 0)
+		return EXIT_PREFLIGHT;
+	tun_fd = start_child(&h, inherit);
+	if (tun_fd >= 0) {
+		serve(&h, inherit, tun_fd);
+		child_stop(&h.child);
+	}
+	guard_fini(&h.guard);
+	buf_pool_fini();
+	ev_loop_destroy(h.loop);
+	return h.status;
+}
+
+int host_check(const struct options *o)
+{
+	UNUSED(o);
+	return 0;
+}
