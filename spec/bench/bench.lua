@@ -136,7 +136,7 @@ local function result_of(child, p, deadline)
 end
 
 local function measure(o, run, p)
-  local phases = run.held and o.held_time * 4 + run.held / 1000 or o.time
+  local phases = run.held and o.held_time * 4 + 5 + run.held / 500 or o.time
   local limit = phases + GRACE_S
   local deadline = proc.now() + limit + 3
   rig.restart_server()

@@ -14,6 +14,7 @@
 
 #define HELD_FLIGHTS 128 /* opened at a time */
 #define HELD_PROGRESS_S 3 /* no connection proven for so long: it is stuck */
+#define HELD_OPEN_S 5 /* and a millisecond for each: longer is too long to wait for */
 #define HELD_ERRORS 200
 #define HELD_SPARE_FILES 200 /* for standard streams, epoll and the measurements */
 
@@ -107,6 +108,7 @@ static void held_open(struct held_run *r)
 {
 	struct epoll_event e[256];
 	uint64_t start = clock_ns(), now = start;
+	uint64_t end = start + HELD_OPEN_S * CLOCK_S + r->h->wanted * CLOCK_MS;
 	int i, n;
 
 	r->progress_ns = start;
@@ -119,7 +121,7 @@ static void held_open(struct held_run *r)
 		for (i = 0; i < n; i++)
 			held_event(r, e[i].data.ptr);
 		now = clock_ns();
-		if (now - r->progress_ns > HELD_PROGRESS_S * CLOCK_S) {
+		if (now > end || now - r->progress_ns > HELD_PROGRESS_S * CLOCK_S) {
 			tally_add(&r->h->errors, TALLY_TIMEOUT);
 			break;
 		}
@@ -177,8 +179,8 @@ static void held_phase(const struct held *h, const struct option_set *o, const c
 static void held_judge(struct held *h)
 {
 	if (h->opened < h->wanted)
-		snprintf(h->reason, sizeof(h->reason), "stopped at %u of %u held: %s", h->opened,
-			h->wanted, tally_worst(&h->errors));
+		snprintf(h->reason, sizeof(h->reason), "stopped at %u of %u held after %.1f s: %s",
+			h->opened, h->wanted, h->open_s, tally_worst(&h->errors));
 	else if (h->alive < h->opened)
 		snprintf(h->reason, sizeof(h->reason), "%u of %u held connections were dead",
 			h->opened - h->alive, h->opened);
@@ -190,6 +192,16 @@ static void held_judge(struct held *h)
 		snprintf(h->reason, sizeof(h->reason), "%s", h->up.reason);
 	else if (h->bulk_too && h->down.reason[0])
 		snprintf(h->reason, sizeof(h->reason), "%s", h->down.reason);
+}
+
+static void held_load(struct held *h, const struct option_set *o)
+{
+	trip_measure(&h->trip, o);
+	rate_measure(&h->rate, o);
+	if (!o->bulk_too)
+		return;
+	bulk_measure(&h->up, o, true);
+	bulk_measure(&h->down, o, false);
 }
 
 void held_measure(struct held *h, const struct option_set *o)
@@ -210,13 +222,10 @@ void held_measure(struct held *h, const struct option_set *o)
 	held_phase(h, o, "ready");
 	held_open(&r);
 	held_phase(h, o, "held");
-	trip_measure(&h->trip, o);
-	rate_measure(&h->rate, o);
-	if (o->bulk_too) {
-		bulk_measure(&h->up, o, true);
-		bulk_measure(&h->down, o, false);
+	if (h->opened == h->wanted) {
+		held_load(h, o);
+		held_verify(&r);
 	}
-	held_verify(&r);
 	held_judge(h);
 	for (i = 0; i < r.begun; i++)
 		if (r.conn[i].fd >= 0)

@@ -12,7 +12,7 @@
 
 /* held - opens @held connections, each proven by one echoed byte, and while they stay idle
  * measures the round-trip, the connect rate and, if asked, one stream each way. Then each held
- * connection must echo a byte again.
+ * connection must echo a byte again. If not all could be opened, nothing is measured.
  *
  * With @sync, {"phase":"ready"} before the first connection and {"phase":"held"} after the last
  * are printed, and a line on standard input is awaited, so that memory can be read from outside.

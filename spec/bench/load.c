@@ -154,7 +154,6 @@ int main(int argc, char **argv)
 	if (option_parse(&o, argc, argv) < 0)
 		return 2;
 	load_options = &o;
-	signal(SIGPIPE, SIG_IGN);
 	pattern_init();
 	if (o.limit_s > 0)
 		load_set_limit(o.limit_s);

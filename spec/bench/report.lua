@@ -37,12 +37,13 @@ end
 local function cell(all, r, p)
   local values, compared, failed, reason = {}, {}, 0, nil
   local samples = all.results[r.run][p.name]
-  local base = all.results[r.run][p.base]
+  local base = all.results[r.base_run or r.run][r.base_run and p.name or p.base]
+  local is_base = not r.base_run and p.base == p.name
   for i, j in ipairs(samples) do
     local v = j.ok and r.value(j)
     if v then
       values[#values + 1] = v
-      local b = base and p.base ~= p.name and base[i] and base[i].ok and r.value(base[i])
+      local b = base and not is_base and base[i] and base[i].ok and r.value(base[i])
       if b and r.compare == "ratio" and b > 0 then compared[#compared + 1] = v / b end
       if b and r.compare == "extra" then compared[#compared + 1] = v - b end
     elseif not j.ok then

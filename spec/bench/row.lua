@@ -4,6 +4,7 @@
 -- A run has a name and args: the words for load, made from the settings. A row has the run it
 -- comes from, a title, value(json) = the figure, and:
 --   compare = "ratio" (to the base peer in the same round) or "extra" (difference to it) or nil
+--   base_run = the run of the same peer that compare is to, instead of the base peer
 --   better = "more" or "less"
 --   goal = { ratio = n } or { value = n } or { extra = n }: ours only
 local row = {}
@@ -89,12 +90,15 @@ function row.held_rows(counts)
     end
   end
   local last = counts[#counts]
-  if last and last > 0 then
-    out[#out + 1] = { run = "held" .. last, title = ("round-trip p50, %d held, us"):format(last),
-      better = "less", compare = "extra", value = function(j) return j.trip and j.trip.p50_us end }
-    out[#out + 1] = { run = "held" .. last,
-      title = ("connect-request-response-close /s, %d held"):format(last), better = "more",
-      compare = "ratio", value = function(j) return j.rate and j.rate.per_s end }
+  if last and last > 0 and counts[1] == 0 then
+    out[#out + 1] = { run = "held" .. last, base_run = "held0",
+      title = ("round-trip p50, %d held, us (x: to none held)"):format(last), better = "less",
+      compare = "ratio", value = function(j) return j.trip and j.trip.p50_us end,
+      goal = { ratio = 1.1 } }
+    out[#out + 1] = { run = "held" .. last, base_run = "held0",
+      title = ("connect-request-response-close /s, %d held (x: to none held)"):format(last),
+      better = "more", compare = "ratio", value = function(j) return j.rate and j.rate.per_s end,
+      goal = { ratio = 0.91 } }
   end
   return out
 end
