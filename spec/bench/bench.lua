@@ -194,7 +194,7 @@ local function main()
   local o = settings(arg[1] or "")
   local out = os.getenv("BENCH_OUT")
   local runs = chosen_runs(o)
-  rig.up({ load = out .. "/load", cc = o.cc })
+  rig.up({ load = out .. "/load", out = out, cc = o.cc })
   local peers, left_out = peer.find(o.peers)
   for _, reason in ipairs(left_out) do note("bench: left out: %s", reason) end
   local all = { settings = o, machine = rig.machine(), left_out = left_out, peers = {},

@@ -37,8 +37,9 @@ local function make_tun()
   end
   if not ok then error("bench: this kernel has no tun device (modprobe tun)", 0) end
   proc.must("mkdir -p /dev/net && { test -e /dev/net/tun || : > /dev/net/tun; }")
-  proc.must("mknod " .. rig.tmp .. "/tun c 10 200 && chmod 0666 " .. rig.tmp .. "/tun")
-  proc.must("mount --bind " .. rig.tmp .. "/tun /dev/net/tun")
+  local node = "'" .. rig.tmp .. "/tun'"
+  proc.must("mknod " .. node .. " c 10 200 && chmod 0666 " .. node)
+  proc.must("mount --bind " .. node .. " /dev/net/tun")
 end
 
 local function link(cc)
@@ -71,15 +72,16 @@ local function link(cc)
     proc.must(step)
   end
   -- Best effort: a kernel without one of these still gives a fair comparison.
-  os.execute("sysctl -qw " .. set .. " 2>" .. rig.tmp .. "/sysctl.err")
-  os.execute(inside .. "sysctl -qw " .. set .. " 2>" .. rig.tmp .. "/sysctl.err")
+  os.execute("sysctl -qw " .. set .. " 2>/dev/null")
+  os.execute(inside .. "sysctl -qw " .. set .. " 2>/dev/null")
 end
 
--- Builds everything and starts the server. options: load (path), cc (or nil), ports.
+-- Builds everything and starts the server. options: load and out (paths), cc (or nil).
 function rig.up(options)
   rig.load = options.load
-  proc.must("mount --make-rprivate / && mount -t tmpfs -o mode=1777 bench /tmp")
-  rig.tmp = "/tmp"
+  rig.tmp = options.out .. "/rig"
+  proc.must("mount --make-rprivate / && mkdir -p '" .. rig.tmp .. "' && mount -t tmpfs " ..
+    "-o mode=0755 bench '" .. rig.tmp .. "'")
   make_tun()
   link(options.cc)
   rig.files = proc.raise_files()
