@@ -106,6 +106,16 @@ static void bulk_send(struct bulk_run *r, struct bulk_stream *s)
 		bulk_done(r, s, errno);
 }
 
+/* What is wrong with a stream that ended well: a kind of failure, or 0. */
+static int bulk_difference(struct bulk *b, uint64_t sent, uint64_t arrived, uint64_t bad)
+{
+	if (sent != arrived) {
+		b->lost += sent - arrived;
+		return TALLY_LOST;
+	}
+	return bad ? TALLY_GARBLED : 0;
+}
+
 /* The server's account of what we sent. */
 static void bulk_account(struct bulk_run *r, struct bulk_stream *s)
 {
@@ -121,7 +131,7 @@ static void bulk_account(struct bulk_run *r, struct bulk_stream *s)
 	if (s->sum_got < sizeof(s->sum))
 		return;
 	r->b->bytes += s->sum.bytes;
-	bulk_done(r, s, s->sum.bytes != s->bytes || s->sum.bad ? TALLY_GARBLED : 0);
+	bulk_done(r, s, bulk_difference(r->b, s->bytes, s->sum.bytes, s->sum.bad));
 }
 
 static void bulk_receive(struct bulk_run *r, struct bulk_stream *s)
@@ -180,10 +190,13 @@ static void bulk_compare(struct bulk_run *r)
 			err = net_read_all(fd, &sum, sizeof(sum));
 		if (fd >= 0)
 			close(fd);
+		if (!err && !sum.known)
+			err = -TALLY_EOF;
+		if (!err)
+			err = -bulk_difference(r->b, sum.bytes, r->stream[i].bytes,
+				r->stream[i].bad);
 		if (err)
 			tally_add(&r->b->errors, -err);
-		else if (!sum.known || sum.bytes != r->stream[i].bytes || r->stream[i].bad)
-			tally_add(&r->b->errors, TALLY_GARBLED);
 	}
 }
 
@@ -246,6 +259,7 @@ void bulk_report(const struct bulk *b, struct json *j)
 	json_flag(j, "ok", !b->reason[0]);
 	json_string(j, "reason", b->reason);
 	json_count(j, "bytes", b->bytes);
+	json_count(j, "lost", b->lost);
 	json_number(j, "seconds", b->seconds);
 	json_number(j, "gbit_s", b->seconds > 0 ? (double)b->bytes * 8e-9 / b->seconds : 0);
 	json_number(j, "cpu_s", b->cpu_s);

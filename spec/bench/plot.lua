@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- plot - throughput, latency, connect rate, cost and memory against the number of held
 -- connections, as one SVG file: five panels, one line per peer, a cross where a peer fails.
+local row = require "row"
 local stat = require "stat"
 
 local plot = {}
@@ -11,15 +12,17 @@ local colors = { "#333333", "#0b6e4f", "#c8553d", "#e0a030", "#3b6fb6", "#8a5aa8
   "#b0407a" }
 
 local panels = {
-  { title = "up, 1 stream, Gbit/s", value = function(j) return j.up and j.up.gbit_s end },
-  { title = "down, 1 stream, Gbit/s", value = function(j) return j.down and j.down.gbit_s end },
+  { title = "up, 1 stream, Gbit/s", value = row.part("up", "gbit_s") },
+  { title = "down, 1 stream, Gbit/s", value = row.part("down", "gbit_s") },
   { title = "TCP round-trip p50, us", log = true,
-    value = function(j) return j.trip and j.trip.p50_us end },
+ value = row.part("trip", "p50_us") },
   { title = "connect-request-response-close /s, 1 in flight",
-    value = function(j) return j.rate and j.rate.per_s end },
-  { title = "whole-machine CPU s/GB, up", value = function(j) return j.up and j.up.cpu_s_per_gb end },
+    value = row.part("rate", "per_s") },
+  { title = "whole-machine CPU s/GB, up", value = row.part("up", "cpu_s_per_gb") },
   { title = "resident memory of the program, MB", log = true,
-    value = function(j) return j.kb_per_connection and j.memory_kb / 1e3 end },
+    value = function(j)
+      return j.opened == j.wanted and j.kb_per_connection and j.memory_kb / 1e3 or nil
+    end },
 }
 
 local function escape(text)
@@ -32,7 +35,7 @@ local function series(all, p, panel)
   for _, count in ipairs(all.settings.held) do
     local values = {}
     for _, j in ipairs(all.results["held" .. count][p.name]) do
-      local v = j.ok and panel.value(j)
+      local v = panel.value(j)
       if v then values[#values + 1] = v end
     end
     local tried = all.results["held" .. count][p.name][1]
@@ -99,8 +102,9 @@ local function draw_axes(all, out, x, y, marks)
   end
 end
 
-local function draw_line(out, points, x, y, color)
-  local path = {}
+local function draw_line(out, points, x, y, index)
+  local path, color = {}, colors[(index - 1) % #colors + 1]
+
   for _, point in ipairs(points) do
     if point[2] and point[2] > 0 then
       path[#path + 1] = ("%s%.1f %.1f"):format(#path == 0 and "M" or "L", x(point[1]), y(point[2]))
@@ -108,7 +112,7 @@ local function draw_line(out, points, x, y, color)
         x(point[1]), y(point[2]), color)
     elseif point[3] then
       out[#out + 1] = ('<text x="%.1f" y="%d" text-anchor="middle" fill="%s">x</text>'):format(
-        x(point[1]), TOP + INNER_H - 2, color)
+        x(point[1]), TOP + INNER_H + 6 - 9 * index, color)
     end
   end
   if #path > 1 then
@@ -126,7 +130,7 @@ local function draw_panel(all, out, panel, index)
   out[#out + 1] = ('<text x="%d" y="%d" font-weight="bold">%s</text>'):format(
     LEFT, TOP - 14, escape(panel.title))
   draw_axes(all, out, x, y, marks)
-  for i, line in ipairs(lines) do draw_line(out, line, x, y, colors[(i - 1) % #colors + 1]) end
+  for i, line in ipairs(lines) do draw_line(out, line, x, y, i) end
   out[#out + 1] = "</g>"
 end
 

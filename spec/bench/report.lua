@@ -33,6 +33,10 @@ function report.brief(j)
   return ("p50 %.1f us, p99 %.1f us"):format(j.p50_us, j.p99_us)
 end
 
+local function sample_of(r, j)
+  return j and (j.ok or r.parts) and r.value(j) or nil
+end
+
 -- The cell's samples: { values = summary, compared = summary or nil, failed = n, reason = text }.
 local function cell(all, r, p)
   local values, compared, failed, reason = {}, {}, 0, nil
@@ -40,10 +44,10 @@ local function cell(all, r, p)
   local base = all.results[r.base_run or r.run][r.base_run and p.name or p.base]
   local is_base = not r.base_run and p.base == p.name
   for i, j in ipairs(samples) do
-    local v = j.ok and r.value(j)
+    local v = sample_of(r, j)
     if v then
       values[#values + 1] = v
-      local b = base and not is_base and base[i] and base[i].ok and r.value(base[i])
+      local b = base and not is_base and sample_of(r, base[i])
       if b and r.compare == "ratio" and b > 0 then compared[#compared + 1] = v / b end
       if b and r.compare == "extra" then compared[#compared + 1] = v - b end
     elseif not j.ok then

@@ -15,6 +15,8 @@ static const char *tally_name(int kind)
 		return "no answer";
 	case TALLY_GARBLED:
 		return "wrong bytes";
+	case TALLY_LOST:
+		return "bytes lost";
 	case TALLY_STATUS:
 		return "exit status";
 	default:

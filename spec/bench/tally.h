@@ -11,6 +11,7 @@
 #define TALLY_TIMEOUT 10002 /* no answer within the limit of one exchange */
 #define TALLY_GARBLED 10003 /* an answer with wrong bytes */
 #define TALLY_STATUS 10004 /* a command ended with a status other than 0 */
+#define TALLY_LOST 10005 /* the two ends' byte counts differ */
 #define TALLY_KINDS 16
 
 struct tally {
