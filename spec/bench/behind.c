@@ -48,8 +48,8 @@ static int behind_map(void)
 		perror("load: behind: unshare");
 		return -1;
 	}
-	if (behind_write("/proc/self/setgroups", "deny") || behind_write("/proc/self/uid_map", uid) ||
-		behind_write("/proc/self/gid_map", gid))
+	if (behind_write("/proc/self/setgroups", "deny") ||
+		behind_write("/proc/self/uid_map", uid) || behind_write("/proc/self/gid_map", gid))
 		return -1;
 	return 0;
 }

@@ -4,10 +4,11 @@ package.path = os.getenv("BENCH_HERE") and os.getenv("BENCH_HERE") .. "/?.lua;" 
   or arg[0]:gsub("[^/]*$", "") .. "?.lua;" .. package.path
 
 local help = [[
-usage: spec/bench/run [quick | scripts | help]
+usage: spec/bench/run [quick | scripts | report FILE.json | help]
   (nothing)  5 rounds of 3 s, all rows, all peers, up to 19000 held connections
   quick      3 rounds of 1 s, fewer held connections: a sanity look
   scripts    what scripts cost: nsnet-host alone and with each script
+  report     the table (and the plot, beside the file) of an earlier run
 Environment: ROUNDS=n  TIME=seconds  HELD="counts"  HELD_TIME=seconds  HELD_ROUNDS=n
   ROWS="up1 down1 up8 down8 rate1 rate64 trip udp start held"
   PEERS="direct ours pasta pasta-reno slirp4netns slirp4netns-reno ours-connlog ours-packet"
@@ -111,9 +112,15 @@ local function command_of(o, run, p, limit)
   return argv
 end
 
+local function note_memory(j, p, kb)
+  if #p.processes == 0 or not kb.ready or not kb.held or (j.opened or 0) == 0 then return end
+  j.memory_kb = kb.held
+  j.kb_per_connection = (kb.held - kb.ready) / j.opened
+end
+
 -- Reads lines until the result; the phases of a held run are when memory is looked at.
 local function result_of(child, p, deadline)
-  local before, after
+  local kb = {}
   while true do
     local line, why = child:line(deadline)
     if not line then
@@ -122,16 +129,24 @@ local function result_of(child, p, deadline)
     local j = line:sub(1, 1) == "{" and json.decode(line)
     if j and j.phase then
       proc.sleep(0.05)
-      local kb = proc.resident_kb(p.processes)
-      if j.phase == "ready" then before = kb else after = kb end
+      kb[j.phase] = proc.resident_kb(p.processes)
       child:write("go\n")
     elseif j then
-      if before and after and (j.opened or 0) > 0 then
-        j.memory_kb = after
-        j.kb_per_connection = #p.processes > 0 and (after - before) / j.opened or nil
-      end
+      note_memory(j, p, kb)
       return j
     end
+  end
+end
+
+-- Marks a failure that cost its whole time, and adds what the peer said.
+local function explain(j, child)
+  if j.ok then return end
+  j.said = child:errors(160)
+  if j.reason == "ended without a result" and j.said ~= "" then
+    j.reason = j.reason .. ": " .. j.said
+  end
+  for _, sign in ipairs { "hangs", "time limit", "stalled", "does not end" } do
+    if j.reason:find(sign, 1, true) then j.hangs = true end
   end
 end
 
@@ -147,15 +162,7 @@ local function measure(o, run, p)
   end
   rig.clean()
   child:close()
-  if not j.ok then
-    local said = child:errors(160)
-    if j.reason == "ended without a result" and said ~= "" then
-      j.reason = j.reason .. ": " .. said
-    end
-    j.said = said
-  end
-  j.hangs = not j.ok and j.reason and (j.reason:find("hangs") or j.reason:find("time limit") or
-    j.reason:find("stalled") or j.reason:find("does not end")) ~= nil or nil
+  explain(j, child)
   return j
 end
 
@@ -189,14 +196,8 @@ local function write(path, text)
   f:close()
 end
 
-local function main()
-  if not proc.is_first() then error("bench: start it with spec/bench/run", 0) end
-  local o = settings(arg[1] or "")
-  local out = os.getenv("BENCH_OUT")
-  local runs = chosen_runs(o)
-  rig.up({ load = out .. "/load", out = out, cc = o.cc })
-  local peers, left_out = peer.find(o.peers)
-  for _, reason in ipairs(left_out) do note("bench: left out: %s", reason) end
+-- Everything that the reports need, with an empty list of samples for each run and peer.
+local function record(o, runs, peers, left_out)
   local all = { settings = o, machine = rig.machine(), left_out = left_out, peers = {},
     results = {}, disturbance = {} }
   for i, p in ipairs(peers) do
@@ -206,6 +207,27 @@ local function main()
     all.results[run.name] = {}
     for _, p in ipairs(peers) do all.results[run.name][p.name] = {} end
   end
+  return all
+end
+
+local function report_again(path)
+  local f = assert(io.open(path))
+  local all = assert(json.decode(f:read("*a")))
+  f:close()
+  io.write(report.markdown(all))
+  if #all.settings.held > 1 then write(path:gsub("%.json$", "") .. ".svg", plot.svg(all)) end
+end
+
+local function main()
+  if arg[1] == "report" and arg[2] then return report_again(arg[2]) end
+  if not proc.is_first() then error("bench: start it with spec/bench/run", 0) end
+  local o = settings(arg[1] or "")
+  local out = os.getenv("BENCH_OUT")
+  local runs = chosen_runs(o)
+  rig.up({ load = out .. "/load", out = out, cc = o.cc })
+  local peers, left_out = peer.find(o.peers)
+  for _, reason in ipairs(left_out) do note("bench: left out: %s", reason) end
+  local all = record(o, runs, peers, left_out)
   local began = proc.now()
   for round = 1, o.rounds do
     local busy = rig.disturbance()
@@ -215,8 +237,8 @@ local function main()
     one_round(o, runs, peers, all.results, round)
   end
   all.seconds = proc.now() - began
-  local markdown = report.markdown(all)
   write(out .. "/bench.json", json.encode(all))
+  local markdown = report.markdown(all)
   write(out .. "/bench.md", markdown)
   if #o.held > 1 then write(out .. "/bench.svg", plot.svg(all)) end
   io.write(markdown)

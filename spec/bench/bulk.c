@@ -17,7 +17,11 @@
 #define BULK_CONNECT_MS 3000
 #define BULK_DRAIN_S 4 /* after the end: what is under way must arrive within this time */
 
-enum bulk_state { BULK_MOVING, BULK_CLOSING, BULK_DONE };
+enum bulk_state {
+	BULK_MOVING,
+	BULK_CLOSING,
+	BULK_DONE
+};
 
 struct bulk_stream {
 	enum bulk_state state;
@@ -181,8 +185,7 @@ static void bulk_compare(struct bulk_run *r)
 	int fd, err;
 
 	for (i = 0; i < r->o->streams; i++) {
-		struct wire_ask ask = {
-			.magic = WIRE_MAGIC, .op = WIRE_SUM, .id = r->stream[i].id};
+		struct wire_ask ask = {.magic = WIRE_MAGIC, .op = WIRE_SUM, .id = r->stream[i].id};
 
 		fd = net_connect(r->o, i, BULK_CONNECT_MS);
 		err = fd < 0 ? fd : net_ask(fd, &ask);

@@ -10,9 +10,9 @@
  * byte counts must agree, and every byte must be right if @verify is set. */
 struct bulk {
 	uint64_t bytes; /* that arrived */
-	uint64_t lost; /* sent but not arrived, on streams that ended as if all had */
+	uint64_t lost;  /* sent but not arrived, on streams that ended as if all had */
 	double seconds; /* from the first byte until the last stream is accounted for */
-	double cpu_s; /* of the whole machine meanwhile */
+	double cpu_s;   /* of the whole machine meanwhile */
 	struct tally errors;
 	char reason[160]; /* "" = it went well */
 };

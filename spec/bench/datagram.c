@@ -92,8 +92,7 @@ void datagram_measure(struct datagram *d, const struct option_set *o)
 		r.size = sizeof(struct datagram_head);
 	memcpy(r.out, pattern_at(0), sizeof(r.out));
 	r.fd = net_datagram_connect(o, DATAGRAM_SILENCE_MS);
-	err = r.fd < 0 ? r.fd
-		       : datagram_loop(&r, start + (uint64_t)(o->seconds * (double)CLOCK_S));
+	err = r.fd < 0 ? r.fd : datagram_loop(&r, start + (uint64_t)(o->seconds * (double)CLOCK_S));
 	if (r.fd >= 0)
 		close(r.fd);
 	d->seconds = (double)(clock_ns() - start) / (double)CLOCK_S;

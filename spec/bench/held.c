@@ -12,13 +12,18 @@
 #include "net.h"
 #include "wire.h"
 
-#define HELD_FLIGHTS 128 /* opened at a time */
+#define HELD_FLIGHTS 128  /* opened at a time */
 #define HELD_PROGRESS_S 3 /* no connection proven for so long: it is stuck */
-#define HELD_OPEN_S 5 /* and a millisecond for each: longer is too long to wait for */
+#define HELD_OPEN_S 5     /* and a millisecond for each: longer is too long to wait for */
 #define HELD_ERRORS 200
 #define HELD_SPARE_FILES 200 /* for standard streams, epoll and the measurements */
 
-enum held_state { HELD_NONE, HELD_CONNECTING, HELD_ASKED, HELD_IDLE };
+enum held_state {
+	HELD_NONE,
+	HELD_CONNECTING,
+	HELD_ASKED,
+	HELD_IDLE
+};
 
 struct held_conn {
 	int fd;

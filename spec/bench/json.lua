@@ -90,25 +90,30 @@ function json.decode(text)
   return nil, out
 end
 
-local function encode(v, indent, out)
+local function scalar(v)
   if type(v) == "string" then
-    out[#out + 1] = '"' .. v:gsub('[%c"\\\127-\255]', function(c)
+    return '"' .. v:gsub('[%c"\\\127-\255]', function(c)
       return ("\\u%04x"):format(c:byte())
     end) .. '"'
-  elseif type(v) ~= "table" then
-    out[#out + 1] = (v ~= v or v == math.huge or v == -math.huge) and "null" or tostring(v)
-  else
-    local is_list, keys = #v > 0 or next(v) == nil, {}
-    for key in pairs(v) do keys[#keys + 1] = key end
-    table.sort(keys, function(a, b) return is_list and a < b or tostring(a) < tostring(b) end)
-    out[#out + 1] = is_list and "[" or "{"
-    for i, key in ipairs(keys) do
-      out[#out + 1] = (i > 1 and "," or "") .. "\n" .. indent .. " "
-      if not is_list then out[#out + 1] = '"' .. tostring(key) .. '": ' end
-      encode(v[key], indent .. " ", out)
-    end
-    out[#out + 1] = "\n" .. indent .. (is_list and "]" or "}")
   end
+  return (v ~= v or v == math.huge or v == -math.huge) and "null" or tostring(v)
+end
+
+local function encode(v, indent, out)
+  if type(v) ~= "table" then
+    out[#out + 1] = scalar(v)
+    return
+  end
+  local is_list, keys = #v > 0 or next(v) == nil, {}
+  for key in pairs(v) do keys[#keys + 1] = key end
+  table.sort(keys, function(a, b) return is_list and a < b or tostring(a) < tostring(b) end)
+  out[#out + 1] = is_list and "[" or "{"
+  for i, key in ipairs(keys) do
+    out[#out + 1] = (i > 1 and "," or "") .. "\n" .. indent .. " "
+    if not is_list then out[#out + 1] = '"' .. tostring(key) .. '": ' end
+    encode(v[key], indent .. " ", out)
+  end
+  out[#out + 1] = "\n" .. indent .. (is_list and "]" or "}")
 end
 
 function json.encode(v)

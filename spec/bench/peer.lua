@@ -46,7 +46,8 @@ local function package(name)
 end
 
 local function nsnet_host(script)
-  local binary = os.getenv("NSNET_HOST") or root .. "/build/nsnet-host"
+  local binary =
+    os.getenv("NSNET_HOST") or (os.getenv("NSNET_BUILD") or root .. "/build") .. "/nsnet-host"
   return {
     processes = { "nsnet-host" },
     missing = function()

@@ -14,7 +14,7 @@
 #include "pattern.h"
 #include "wire.h"
 
-#define RATE_ANSWER_S 2 /* limit of one exchange */
+#define RATE_ANSWER_S 2  /* limit of one exchange */
 #define RATE_ERRORS 1000 /* then it is no measurement any more */
 #define RATE_SWEEP_MS 200
 
@@ -111,9 +111,9 @@ static void rate_event(struct rate_run *run, struct rate_slot *s, uint32_t event
 			continue;
 		if (run->o->server_closes && s->got == run->o->size)
 			continue;
-		rate_end(run, s, memcmp(buf + n - 1, (const char *)pattern_at(s->got - 1), 1)
-				? TALLY_GARBLED
-				: 0);
+		rate_end(run, s,
+			memcmp(buf + n - 1, (const char *)pattern_at(s->got - 1), 1) ? TALLY_GARBLED
+										     : 0);
 		return;
 	}
 	if (n == 0 && run->o->server_closes && s->got == run->o->size)

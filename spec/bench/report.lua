@@ -15,41 +15,57 @@ local function short(v)
   return ("%.2f"):format(v)
 end
 
+local function brief_rate(j)
+  local failed = (j.lost or 0) + (j.errors or 0)
+  return ("%.0f /s, p99 %.0f us%s"):format(j.per_s, j.p99_us,
+    failed > 0 and (", %d failed"):format(failed) or "")
+end
+
+local briefs = {
+  bulk = function(j) return ("%.2f Gbit/s, %.2f CPU s/GB"):format(j.gbit_s, j.cpu_s_per_gb) end,
+  rate = brief_rate,
+  datagram = brief_rate,
+  trip = function(j) return ("p50 %.1f us, p99 %.1f us"):format(j.p50_us, j.p99_us) end,
+  spawn = function(j) return ("%.2f ms"):format(j.p50_ms) end,
+  held = function(j)
+    local memory = j.kb_per_connection and short(j.kb_per_connection) or "-"
+    return ("%d held, %s kB each, trip %.1f us, %.0f connects/s, up %.1f down %.1f Gbit/s")
+      :format(j.opened, memory, j.trip.p50_us, j.rate.per_s, j.up.gbit_s, j.down.gbit_s)
+  end,
+}
+
 -- One line about one run, for the progress log.
 function report.brief(j)
   if not j.ok then return "FAILS: " .. (j.reason or "?") end
-  if j.gbit_s then return ("%.2f Gbit/s, %.2f CPU s/GB"):format(j.gbit_s, j.cpu_s_per_gb) end
-  if j.wanted then
-    return ("%d held, %s kB each, trip %.1f us, %.0f connects/s, up %.1f down %.1f Gbit/s"):format(
-      j.opened, j.kb_per_connection and short(j.kb_per_connection) or "-", j.trip.p50_us,
-      j.rate.per_s, j.up and j.up.gbit_s or 0, j.down and j.down.gbit_s or 0)
-  end
-  if j.per_s then
-    return ("%.0f /s, p99 %.0f us%s"):format(j.per_s, j.p99_us,
-      (j.lost or 0) + (j.errors or 0) > 0 and
-      (", %d failed"):format((j.lost or 0) + (j.errors or 0)) or "")
-  end
-  if j.p50_ms then return ("%.2f ms"):format(j.p50_ms) end
-  return ("p50 %.1f us, p99 %.1f us"):format(j.p50_us, j.p99_us)
+  return briefs[j.mode](j)
 end
 
 local function sample_of(r, j)
   return j and (j.ok or r.parts) and r.value(j) or nil
 end
 
+-- The samples that this peer's are compared with; none for the base peer itself.
+local function base_of(all, r, p)
+  if r.base_run then return (all.results[r.base_run] or {})[p.name] or {} end
+  return p.base ~= p.name and all.results[r.run][p.base] or {}
+end
+
+local function comparison(r, v, base)
+  if not base then return nil end
+  if r.compare == "ratio" then return base > 0 and v / base or nil end
+  return r.compare == "extra" and v - base or nil
+end
+
 -- The cell's samples: { values = summary, compared = summary or nil, failed = n, reason = text }.
 local function cell(all, r, p)
   local values, compared, failed, reason = {}, {}, 0, nil
   local samples = all.results[r.run][p.name]
-  local base = all.results[r.base_run or r.run][r.base_run and p.name or p.base]
-  local is_base = not r.base_run and p.base == p.name
+  local base = base_of(all, r, p)
   for i, j in ipairs(samples) do
     local v = sample_of(r, j)
     if v then
       values[#values + 1] = v
-      local b = base and not is_base and sample_of(r, base[i])
-      if b and r.compare == "ratio" and b > 0 then compared[#compared + 1] = v / b end
-      if b and r.compare == "extra" then compared[#compared + 1] = v - b end
+      compared[#compared + 1] = comparison(r, v, sample_of(r, base[i]))
     elseif not j.ok then
       failed, reason = failed + 1, j.reason
     end
@@ -78,17 +94,22 @@ local function cell_text(c, r)
   return table.concat(out, "<br>")
 end
 
-local function verdict(goal, c, r)
+local function goal_text(goal)
+  if goal.ratio then return ("x%.2f"):format(goal.ratio) end
+  return goal.extra and ("%+g"):format(goal.extra) or ("%g"):format(goal.value)
+end
+
+-- Missed only if the better quartile misses it too.
+local function verdict(r, c)
+  local goal = r.goal
+  if not goal then return "" end
   local want = goal.ratio or goal.value or goal.extra
-  local text = goal.ratio and ("x%.2f"):format(want) or goal.extra and ("%+g"):format(want) or
-    ("%g"):format(want)
-  local got = c and (goal.value and c.values or not goal.value and c.compared)
-  if not got then return text end
-  local less = r.better == "less"
-  local sign = less and -1 or 1
-  local best = less and got.q1 or got.q3
-  if sign * got.median >= sign * want then return text .. ": met" end
-  return text .. (sign * best >= sign * want and ": within noise" or ": **missed**")
+  local got = goal.value and c.values or not goal.value and c.compared
+  if not got then return goal_text(goal) end
+  local sign, best = 1, got.q3
+  if r.better == "less" then sign, best = -1, got.q1 end
+  if sign * got.median >= sign * want then return goal_text(goal) .. ": met" end
+  return goal_text(goal) .. (sign * best >= sign * want and ": within noise" or ": **missed**")
 end
 
 local function rows_of(all)
@@ -146,7 +167,7 @@ function report.markdown(all)
       if p.name == "ours" then ours = c end
       line[#line + 1] = cell_text(c, r)
     end
-    if has_ours then line[#line + 1] = r.goal and verdict(r.goal, ours, r) or "" end
+    if has_ours then line[#line + 1] = verdict(r, ours) end
     out[#out + 1] = "| " .. table.concat(line, " | ") .. " |"
   end
   return table.concat(out, "\n") .. "\n"

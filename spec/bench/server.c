@@ -18,7 +18,7 @@
 #include "wire.h"
 
 #define SERVER_EVENTS 256
-#define SERVER_SUMS 4096 /* streams remembered for WIRE_SUM */
+#define SERVER_SUMS 4096    /* streams remembered for WIRE_SUM */
 #define SERVER_DATAGRAMS 64 /* answered per wake-up, so that TCP is not starved */
 
 enum server_kind {
@@ -40,7 +40,7 @@ struct server_conn {
 struct server {
 	int epoll;
 	unsigned limit;
-	bool full; /* out of descriptors was reported */
+	bool full;                /* out of descriptors was reported */
 	struct server_conn *conn; /* indexed by descriptor */
 	struct wire_sum sum[SERVER_SUMS];
 	unsigned sums;
@@ -73,8 +73,8 @@ static void server_drop(struct server *s, int fd)
 
 static void server_remember(struct server *s, const struct server_conn *c)
 {
-	s->sum[s->sums++ % SERVER_SUMS] = (struct wire_sum){
-		.id = c->ask.id, .bytes = c->bytes, .bad = c->bad, .known = 1};
+	s->sum[s->sums++ % SERVER_SUMS] =
+		(struct wire_sum){.id = c->ask.id, .bytes = c->bytes, .bad = c->bad, .known = 1};
 }
 
 static void server_accept(struct server *s, int listener)

@@ -7,11 +7,11 @@
 #include "json.h"
 
 /* tally - failures counted by kind. A kind is an errno, or one of ours below. Zero-initialize. */
-#define TALLY_EOF 10001 /* the stream ended before its answer was complete */
+#define TALLY_EOF 10001     /* the stream ended before its answer was complete */
 #define TALLY_TIMEOUT 10002 /* no answer within the limit of one exchange */
 #define TALLY_GARBLED 10003 /* an answer with wrong bytes */
-#define TALLY_STATUS 10004 /* a command ended with a status other than 0 */
-#define TALLY_LOST 10005 /* the two ends' byte counts differ */
+#define TALLY_STATUS 10004  /* a command ended with a status other than 0 */
+#define TALLY_LOST 10005    /* the two ends' byte counts differ */
 #define TALLY_KINDS 16
 
 struct tally {

@@ -52,8 +52,7 @@ void trip_measure(struct trip *t, const struct option_set *o)
 	if (fd >= 0)
 		close(fd);
 	if (err)
-		snprintf(t->reason, sizeof(t->reason), "round-trip %llu: %s",
-			(unsigned long long)n,
+		snprintf(t->reason, sizeof(t->reason), "round-trip %llu: %s", (unsigned long long)n,
 			err == -EAGAIN ? "no answer within 2 s" : strerror(-err));
 }
 

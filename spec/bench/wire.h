@@ -45,7 +45,7 @@ struct wire_ask {
 struct wire_sum {
 	uint64_t id;
 	uint64_t bytes;
-	uint64_t bad; /* bytes that differed from the pattern */
+	uint64_t bad;   /* bytes that differed from the pattern */
 	uint64_t known; /* 0 if the server has no such stream */
 };
 
