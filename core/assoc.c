@@ -74,8 +74,11 @@ static bool assoc_hold(struct assoc *a)
 static void assoc_release(struct assoc *a, bool was)
 {
 	a->busy = was;
-	if (a->dead && !was)
-		free(a);
+	if (!a->dead || was)
+		return;
+	/* A flow that was aborted while policy was asked has got a decision since. */
+	decision_fini(&a->flow.decision);
+	free(a);
 }
 
 /* Makes @a a negative entry that answers @error (0: nothing). */
@@ -126,8 +129,8 @@ static void assoc_tell(struct assoc *a, const struct icmperr *e, uint8_t *quote,
 
 	iov[1].iov_base = quote - h;
 	iov[1].iov_len = h + n;
-	tun_writev(a->set->tun, NULL, iov, 2);
 	a->set->errors++;
+	tun_writev(a->set->tun, NULL, iov, 2); /* last: @a may be gone */
 }
 
 /* Answers the child's packet @p: it failed with @error. Within the rate limit (a leaky bucket:

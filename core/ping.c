@@ -6,6 +6,8 @@
 #include <netinet/in.h>
 #include <netinet/ip_icmp.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "base.h"
 #include "craft.h"
@@ -64,13 +66,19 @@ static size_t ping_quote(struct assoc *a, uint8_t *data, size_t *n)
 	return craft_icmp(data, *n, &key->src, &key->dst, TTL);
 }
 
-/* The one failure that the user can mend. */
+/* The one failure that the user can mend. The same errno comes from a firewall. */
 static void ping_dial_failed(struct assoc *a, int error)
 {
 	static bool warned;
+	int fd;
 
 	UNUSED(a);
 	if (error != EACCES || warned)
+		return;
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_ICMP);
+	if (fd != -1)
+		close(fd);
+	if (fd != -1 || errno != EACCES)
 		return;
 	warned = true;
 	log_warn("ping: the kernel allows this user no ping sockets (net.ipv4.ping_group_range); "
