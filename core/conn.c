@@ -3,33 +3,23 @@
 
 #include <errno.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "answer.h"
 #include "base.h"
-#include "craft.h"
 #include "log.h"
 
-/* A client repeats its SYN for about two minutes (tcp(7), tcp_syn_retries = 6). */
-#define QUIET_S 130.0
 #define QUIET_MAX 1024
-#define SWEEP_S 5.0
 /* IPv4 or IPv6 header, a few extension headers, TCP with all options. */
 #define SYN_MAX 512
 
-static const struct flow_ops conn_flow_ops;
 static const struct stack_conn_ops conn_child_ops;
-
-static struct conn *conn_of(struct flow *f)
-{
-	return container_of(f, struct conn, flow);
-}
 
 /* ---- the end ---- */
 
-static void conn_free(struct conn *c)
+void conn_free(struct conn *c)
 {
 	struct conns *cs = c->conns;
 
@@ -49,7 +39,7 @@ static void conn_free(struct conn *c)
 	free(c);
 }
 
-static void conn_end(struct conn *c, enum flow_cause cause)
+void conn_end(struct conn *c, enum flow_cause cause)
 {
 	policy_end(c->conns->policy, &c->flow, cause, ev_now(c->conns->loop));
 	relay_stop(&c->relay, cause != FLOW_CAUSE_CLOSED);
@@ -74,28 +64,6 @@ static void conn_quiet(struct conn *c, enum flow_cause cause)
 
 /* ---- refusing ---- */
 
-static void send_small(struct tun *tun, uint8_t *packet, size_t len)
-{
-	struct iovec iov[2] = {{0}, {packet, len}};
-
-	if (len)
-		tun_writev(tun, NULL, iov, 2);
-}
-
-static void answer_rst(struct tun *tun, const struct packet *p)
-{
-	uint8_t out[CRAFT_SMALL_MAX];
-
-	send_small(tun, out, craft_rst(out, p));
-}
-
-static void answer_unreach(struct tun *tun, const struct packet *p, enum craft_unreach why)
-{
-	uint8_t out[CRAFT_SMALL_MAX];
-
-	send_small(tun, out, craft_unreach(out, p, why));
-}
-
 static void held_syn(struct conn *c, struct packet *p)
 {
 	/* It parsed when it came, and was truncated after its headers. */
@@ -104,53 +72,24 @@ static void held_syn(struct conn *c, struct packet *p)
 
 static void conn_deny(struct conn *c)
 {
-	struct tun *tun = c->conns->tun;
 	struct packet p;
 
 	held_syn(c, &p);
-	switch (c->flow.decision.style) {
-	case DENY_STYLE_UNREACHABLE:
-		answer_unreach(tun, &p, CRAFT_UNREACH_HOST);
-		break;
-	case DENY_STYLE_PROHIBITED:
-		answer_unreach(tun, &p, CRAFT_UNREACH_PROHIBITED);
-		break;
-	case DENY_STYLE_REFUSE:
-	case DENY_STYLE_RESET:
-		answer_rst(tun, &p);
-	}
+	answer_denied(c->conns->tun, &p, c->flow.decision.style);
 	conn_end(c, FLOW_CAUSE_DENIED);
 }
 
-/* The dial failed with @error: the child's connect() is to fail with the same errno (ip(7),
- * net/ipv4/icmp.c icmp_err_convert, net/ipv6/icmp.c). Silence becomes silence. */
 static void conn_refuse(struct conn *c, int error)
 {
-	struct tun *tun = c->conns->tun;
 	struct packet p;
 
 	c->flow.error = error;
-	held_syn(c, &p);
-	switch (error) {
-	case ETIMEDOUT:
+	if (error == ETIMEDOUT) { /* silence becomes silence */
 		conn_quiet(c, FLOW_CAUSE_DIAL_FAILED);
 		return;
-	case ENETUNREACH:
-	case EADDRNOTAVAIL:
-	case EAFNOSUPPORT:
-		answer_unreach(tun, &p, CRAFT_UNREACH_NET);
-		break;
-	case EHOSTUNREACH:
-	case EHOSTDOWN:
-		answer_unreach(tun, &p, CRAFT_UNREACH_HOST);
-		break;
-	case EACCES:
-	case EPERM:
-		answer_unreach(tun, &p, CRAFT_UNREACH_PROHIBITED);
-		break;
-	default: /* ECONNREFUSED, ECONNRESET, and what the host lacks: visibly refused */
-		answer_rst(tun, &p);
 	}
+	held_syn(c, &p);
+	answer_failed(c->conns->tun, &p, error);
 	conn_end(c, FLOW_CAUSE_DIAL_FAILED);
 }
 
@@ -218,12 +157,25 @@ static void conn_flow_dialed(struct flow *f, int fd, const void *early, size_t n
 	conn_dialed(c, fd); /* last: @c may be gone */
 }
 
+/* The first bytes have been judged. */
+static void conn_judged(struct conn *c)
+{
+	if (c->flow.decision.verdict == VERDICT_DENY)
+		conn_end(c, FLOW_CAUSE_DENIED);
+	else
+		relay_release(&c->relay); /* last: @c may be gone */
+}
+
 static void conn_decided(struct flow *f)
 {
 	struct conn *c = conn_of(f);
 	struct conns *cs = c->conns;
 	int rc;
 
+	if (f->state == FLOW_STATE_OPEN) {
+		conn_judged(c);
+		return;
+	}
 	switch (f->decision.verdict) {
 	case VERDICT_ALLOW:
 	case VERDICT_REDIRECT:
@@ -259,6 +211,29 @@ static void conn_on_relay(void *arg, enum relay_end how)
 	conn_end(arg, cause[how]);
 }
 
+/* Shows the first bytes of the child, none of which has left, to policy. */
+static void conn_judge(struct conn *c)
+{
+	struct inbox *in = &c->child.inbox;
+	const bool fin = c->child.rx_fin;
+	struct buf *b;
+	size_t n;
+
+	if (c->flow.waiting || (!in->len && !fin))
+		return;
+	b = buf_get();
+	if (!b) {
+		conn_end(c, FLOW_CAUSE_ABORTED);
+		return;
+	}
+	n = inbox_copy(in, b->whole, HOOK_FIRST_BYTES_MAX);
+	policy_first_bytes(c->conns->policy, &c->flow, b->whole, n,
+		!fin && n < HOOK_FIRST_BYTES_MAX);
+	buf_put(b);
+	if (!c->flow.waiting && !c->flow.decision.first_bytes)
+		conn_judged(c); /* last: @c may be gone */
+}
+
 static void conn_on_opened(struct stack_conn *sc)
 {
 	struct conn *c = container_of(sc, struct conn, child);
@@ -267,6 +242,7 @@ static void conn_on_opened(struct stack_conn *sc)
 	c->fd = -1;
 	relay_start(&c->relay, c->conns->loop, sc, fd, &c->flow.bytes_up, &c->flow.bytes_down,
 		conn_on_relay, c);
+	c->relay.held = c->flow.decision.first_bytes;
 	if (c->early && relay_prepend(&c->relay, c->early, c->early_len) < 0) {
 		conn_end(c, FLOW_CAUSE_ABORTED);
 		return;
@@ -277,7 +253,12 @@ static void conn_on_opened(struct stack_conn *sc)
 
 static void conn_on_readable(struct stack_conn *sc)
 {
-	relay_on_readable(&container_of(sc, struct conn, child)->relay);
+	struct conn *c = container_of(sc, struct conn, child);
+
+	if (unlikely(c->relay.held))
+		conn_judge(c);
+	else
+		relay_on_readable(&c->relay);
 }
 
 static void conn_on_writable(struct stack_conn *sc)
@@ -313,7 +294,8 @@ static uint32_t seq_of(const struct packet *p)
 
 static bool is_syn(const struct packet *p)
 {
-	return (p->tcp_flags & (PACKET_TCP_SYN | PACKET_TCP_ACK | PACKET_TCP_RST)) == PACKET_TCP_SYN;
+	return (p->tcp_flags & (PACKET_TCP_SYN | PACKET_TCP_ACK | PACKET_TCP_RST)) ==
+		PACKET_TCP_SYN;
 }
 
 /* Keeps the headers of the SYN @p; payload on a SYN (RFC 7413) will be sent again. */
@@ -383,7 +365,7 @@ static void conn_input(struct flow *f, struct buf *b, struct packet *p)
 	buf_put(b);
 }
 
-static void conn_abort(struct flow *f, enum flow_cause cause)
+void conn_abort(struct flow *f, enum flow_cause cause)
 {
 	struct conn *c = conn_of(f);
 
@@ -396,7 +378,7 @@ static void conn_abort(struct flow *f, enum flow_cause cause)
 	conn_end(c, cause);
 }
 
-static const struct flow_ops conn_flow_ops = {
+const struct flow_ops conn_flow_ops = {
 	.network = "tcp",
 	.input = conn_input,
 	.decided = conn_decided,
@@ -445,101 +427,4 @@ void conn_open(struct conns *cs, const struct flow_key *key, struct buf *b, stru
 		ev_timer_again(cs->loop, &cs->sweep);
 	if (policy_ask(cs->policy, &c->flow))
 		conn_decided(&c->flow); /* last: @c may be gone */
-}
-
-/* ---- all of them ---- */
-
-static void set_keepalive(struct conn *c)
-{
-	const int on = 1, idle = c->conns->keepalive_s, interval = MAX(idle / 2, 1);
-
-	/* Best effort: a redirect or a dialer may have given a socket that is not TCP. */
-	setsockopt(c->relay.fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-	setsockopt(c->relay.fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
-	setsockopt(c->relay.fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof(interval));
-	c->keepalive = true;
-}
-
-static void sweep_one(struct conn *c, ev_tstamp now)
-{
-	struct conns *cs = c->conns;
-	uint64_t bytes = c->flow.bytes_up + c->flow.bytes_down;
-
-	if (c->flow.state != FLOW_STATE_OPEN || !c->child.opened)
-		return;
-	/* Only what has lived for a while: short connections pay nothing for it. */
-	if (cs->keepalive_s && !c->keepalive && c->relay.fd >= 0)
-		set_keepalive(c);
-	if (bytes != c->seen) {
-		c->seen = bytes;
-		c->seen_at = now;
-	} else if (cs->idle_s > 0 && now - c->seen_at >= cs->idle_s) {
-		conn_abort(&c->flow, FLOW_CAUSE_IDLE);
-	}
-}
-
-static void conns_on_sweep(struct ev_loop *loop, ev_timer *w, int revents)
-{
-	struct conns *cs = container_of(w, struct conns, sweep);
-	const ev_tstamp now = ev_now(loop);
-	struct list *e, *tmp;
-
-	UNUSED(revents);
-	while (!list_empty(&cs->quiet)) {
-		struct conn *c = container_of(cs->quiet.next, struct conn, quiet);
-
-		if (now - c->flow.ended < QUIET_S)
-			break;
-		conn_free(c);
-	}
-	list_foreach(e, tmp, &cs->flows->all) {
-		struct flow *f = container_of(e, struct flow, all);
-
-		if (f->ops == &conn_flow_ops)
-			sweep_one(conn_of(f), now);
-	}
-	if (!cs->count && !cs->quiet_count)
-		ev_timer_stop(loop, w);
-}
-
-void conns_init(struct conns *cs, struct ev_loop *loop, struct tun *tun, struct stack *stack,
-	struct flow_table *flows, struct policy *policy)
-{
-	memset(cs, 0, sizeof(*cs));
-	cs->loop = loop;
-	cs->tun = tun;
-	cs->stack = stack;
-	cs->flows = flows;
-	cs->policy = policy;
-	cs->max = 16384;
-	cs->keepalive_s = 60;
-	list_init(&cs->quiet);
-	ev_init(&cs->sweep, conns_on_sweep);
-	cs->sweep.repeat = SWEEP_S;
-}
-
-void conns_fini(struct conns *cs)
-{
-	struct list *e, *tmp;
-
-	ev_timer_stop(cs->loop, &cs->sweep);
-	list_foreach(e, tmp, &cs->flows->all) {
-		struct flow *f = container_of(e, struct flow, all);
-
-		if (f->ops == &conn_flow_ops)
-			conn_end(conn_of(f), FLOW_CAUSE_ABORTED);
-	}
-}
-
-size_t conns_undelivered(const struct conns *cs)
-{
-	size_t n = 0;
-
-	for (struct list *e = cs->flows->all.next; e != &cs->flows->all; e = e->next) {
-		struct flow *f = container_of(e, struct flow, all);
-
-		if (f->ops == &conn_flow_ops && conn_of(f)->child.inbox.len)
-			n++;
-	}
-	return n;
 }

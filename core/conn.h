@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base.h"
 #include "dial.h"
 #include "flow.h"
 #include "policy.h"
@@ -33,9 +34,9 @@ struct conns {
 	double idle_s;         /* no byte either way for so long: ended by RST; 0: never */
 	int keepalive_s;       /* TCP keepalive towards the world after so long; 0: none */
 
-	size_t count;          /* now, without the quiet ones */
-	uint64_t refused;      /* above the limit */
-	struct list quiet;     /* dropped ones, kept so that a repeated SYN asks nobody again */
+	size_t count;      /* now, without the quiet ones */
+	uint64_t refused;  /* above the limit */
+	struct list quiet; /* dropped ones, kept so that a repeated SYN asks nobody again */
 	size_t quiet_count;
 	ev_timer sweep;
 };
@@ -47,14 +48,14 @@ struct conn {
 	struct dial dial;
 	struct relay relay;
 	struct list quiet;
-	int fd;           /* owned between dial and relay, else -1 */
-	uint8_t *syn;     /* owned: the held SYN's headers, until the connection is accepted */
-	uint8_t *early;   /* owned: a dialer's surplus bytes, until the relay starts */
+	int fd;         /* owned between dial and relay, else -1 */
+	uint8_t *syn;   /* owned: the held SYN's headers, until the connection is accepted */
+	uint8_t *early; /* owned: a dialer's surplus bytes, until the relay starts */
 	uint32_t early_len;
 	uint16_t syn_len;
 	uint32_t syn_seq;
 	bool keepalive : 1; /* set on the socket */
-	uint64_t seen;    /* bytes both ways at the last sweep that saw a change */
+	uint64_t seen;      /* bytes both ways at the last sweep that saw a change */
 	ev_tstamp seen_at;
 };
 
@@ -64,6 +65,18 @@ void conns_fini(struct conns *cs);
 
 /* A SYN with the key of no flow. Takes @b. */
 void conn_open(struct conns *cs, const struct flow_key *key, struct buf *b, struct packet *p);
+
+/* For conns.c, which looks after all of them. */
+extern const struct flow_ops conn_flow_ops;
+
+static inline struct conn *conn_of(struct flow *f)
+{
+	return container_of(f, struct conn, flow);
+}
+
+void conn_end(struct conn *c, enum flow_cause cause);   /* the child hears RST if it was open */
+void conn_abort(struct flow *f, enum flow_cause cause); /* and if it was waiting */
+void conn_free(struct conn *c);                         /* only what has ended: a quiet one */
 
 /* Connections that have bytes of the child to deliver to the world, or may get some. */
 size_t conns_undelivered(const struct conns *cs);

@@ -25,9 +25,11 @@ static int ask(int fd, uint8_t family)
 		struct nlmsghdr h;
 		struct inet_diag_req_v2 r;
 	} m = {
-		.h = {.nlmsg_len = sizeof(m), .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+		.h = {.nlmsg_len = sizeof(m),
+			.nlmsg_type = SOCK_DIAG_BY_FAMILY,
 			.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
-		.r = {.sdiag_family = family, .sdiag_protocol = IPPROTO_TCP,
+		.r = {.sdiag_family = family,
+			.sdiag_protocol = IPPROTO_TCP,
 			.idiag_states = 1 << TCP_FIN_WAIT1 | 1 << TCP_LAST_ACK | 1 << TCP_CLOSING},
 	};
 

@@ -112,8 +112,8 @@ struct flow *flow_find(struct flow_table *t, const struct flow_key *key)
 void flow_set_state(struct flow *f, enum flow_state s)
 {
 	static const uint8_t next[] = {
-		[FLOW_STATE_ASKED] = 1 << FLOW_STATE_DIALING | 1 << FLOW_STATE_OPEN |
-			1 << FLOW_STATE_ENDED,
+		[FLOW_STATE_ASKED] =
+			1 << FLOW_STATE_DIALING | 1 << FLOW_STATE_OPEN | 1 << FLOW_STATE_ENDED,
 		[FLOW_STATE_DIALING] = 1 << FLOW_STATE_OPEN | 1 << FLOW_STATE_ENDED,
 		[FLOW_STATE_OPEN] = 1 << FLOW_STATE_ENDED,
 		[FLOW_STATE_ENDED] = 0,

@@ -40,15 +40,15 @@ enum flow_state {
 
 /* How a flow ended, for logs and scripts. */
 enum flow_cause {
-	FLOW_CAUSE_NONE,       /* not ended */
-	FLOW_CAUSE_CLOSED,     /* both sides closed in order */
+	FLOW_CAUSE_NONE,        /* not ended */
+	FLOW_CAUSE_CLOSED,      /* both sides closed in order */
 	FLOW_CAUSE_CHILD_RESET, /* RST from the child */
 	FLOW_CAUSE_WORLD_RESET, /* RST or socket error from the destination */
-	FLOW_CAUSE_DENIED,     /* by policy: decision says why */
+	FLOW_CAUSE_DENIED,      /* by policy: decision says why */
 	FLOW_CAUSE_DIAL_FAILED, /* error in flow->error */
-	FLOW_CAUSE_IDLE,       /* idle limit */
-	FLOW_CAUSE_EVICTED,    /* made room for another */
-	FLOW_CAUSE_ABORTED,    /* by a script, or by the host's end */
+	FLOW_CAUSE_IDLE,        /* idle limit */
+	FLOW_CAUSE_EVICTED,     /* made room for another */
+	FLOW_CAUSE_ABORTED,     /* by a script, or by the host's end */
 };
 
 const char *flow_cause_name(enum flow_cause c); /* "closed", "child reset", ... */
@@ -80,13 +80,14 @@ struct flow_ops {
 };
 
 enum verdict {
-	VERDICT_NONE,     /* no opinion: ask on, then the default */
+	VERDICT_NONE, /* no opinion: ask on, then the default */
 	VERDICT_ALLOW,
 	VERDICT_DENY,     /* visibly, in the way of decision.style */
 	VERDICT_DROP,     /* by silence */
 	VERDICT_REDIRECT, /* to decision.target */
 	VERDICT_VIA,      /* allowed, and the policy side makes the connection (hooks.dial) */
 	VERDICT_PENDING,  /* the answer comes later */
+	VERDICT_MORE,     /* first_bytes only: too few bytes to tell, ask again with more */
 };
 
 enum deny_style {
@@ -100,7 +101,8 @@ enum deny_style {
 struct decision {
 	enum verdict verdict;
 	enum deny_style style;
-	bool named;         /* a rule named this very address: the guard lets it pass */
+	bool named;       /* a rule named this very address: the guard lets it pass */
+	bool first_bytes; /* TCP: allowed for now; hooks.first_bytes decides before a byte leaves */
 	struct addr target; /* REDIRECT: v != 0; else set by policy to where the dial goes */
 	char *rule;         /* "rules.lua:12", "default", "guard", ... or NULL */
 	char *reason;       /* for people, or NULL */
@@ -114,19 +116,19 @@ struct flow {
 	struct flow *bucket; /* hash chain */
 	struct list all;     /* flow_table.all */
 	struct flow_table *table;
-	uint64_t id;         /* 1, 2, ...: unique in a run */
+	uint64_t id; /* 1, 2, ...: unique in a run */
 	uint32_t hash;
 	enum flow_state state : 8;
 	enum flow_cause cause : 8;
-	bool asked : 1;      /* hooks saw it, so hooks.close will too */
-	bool waiting : 1;    /* a hook owes an answer: hooks.cancel if the flow ends first */
-	bool retired : 1;    /* its key belongs to a newer flow: see flow_retire() */
-	int error;           /* errno of a failed dial */
+	bool asked : 1;          /* hooks saw it, so hooks.close will too */
+	bool waiting : 1;        /* a hook owes an answer: hooks.cancel if the flow ends first */
+	bool retired : 1;        /* its key belongs to a newer flow: see flow_retire() */
+	int error;               /* errno of a failed dial */
 	ev_tstamp opened, ended; /* monotonic seconds: ev_now() of the loop */
-	uint64_t bytes_up;   /* child to world, payload */
-	uint64_t bytes_down; /* world to child */
+	uint64_t bytes_up;       /* child to world, payload */
+	uint64_t bytes_down;     /* world to child */
 	struct decision decision;
-	void *policy;        /* the policy side's own; NULL until it sets it */
+	void *policy; /* the policy side's own; NULL until it sets it */
 };
 
 struct flow_table {

@@ -17,6 +17,8 @@
  * policy_dialed() (policy.h), exactly once, never from inside the hook. If the
  * flow ends first, cancel() tells so and the answer must not come any more.
  */
+#define HOOK_FIRST_BYTES_MAX 65536
+
 enum hook_dir {
 	HOOK_DIR_OUT, /* child to world */
 	HOOK_DIR_IN,  /* world to child */
@@ -34,11 +36,13 @@ struct hooks {
 	/* The first datagram of a UDP flow, or the first echo request of an ICMP flow. */
 	enum verdict (*flow)(void *arg, struct flow *f, struct decision *d);
 
-	/* The connection is answered, the first @n bytes of the child are here (borrowed;
-	 * not consumed). ALLOW or NONE lets them pass, anything else resets. @more is false if no more will be
-	 * waited for. PENDING is allowed. */
-	enum verdict (*first_bytes)(void *arg, struct flow *f, const void *bytes, size_t n, bool more,
-		struct decision *d);
+	/* For a connection whose decision has first_bytes set: the first @n bytes of the child are
+	 * here (borrowed, not consumed; contiguous, at most HOOK_FIRST_BYTES_MAX). None of them has left. ALLOW or
+	 * NONE: they pass, and the hook is not called again. MORE: called again with more, but not if @more is
+	 * false (the child sends no more, or no more fit): then MORE counts as DENY. PENDING: policy_answer() comes
+	 * later. All else resets. Bytes from the world are not held up: a server may speak first. */
+	enum verdict (*first_bytes)(void *arg, struct flow *f, const void *bytes, size_t n,
+		bool more, struct decision *d);
 
 	/* A question of the child to the resolver (dnsquery.h: name, m.type, src, tcp, msg are
 	 * set). NONE or ALLOW: it is forwarded; ALLOW after dnsquery_supply(): that is the answer.

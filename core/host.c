@@ -81,7 +81,7 @@ static struct cidr network_of(const char *text)
 	addr_parse(&c.net, copy);
 	c.bits = (uint8_t)atoi(slash + 1);
 	for (unsigned bit = c.bits; bit < (c.net.v == 4 ? 32u : 128u); bit++)
-		c.net.ip[bit / 8] &= (uint8_t)~(0x80 >> bit % 8);
+		c.net.ip[bit / 8] &= (uint8_t) ~(0x80 >> bit % 8);
 	return c;
 }
 
@@ -123,16 +123,17 @@ static int start_child(struct host *h, const struct inherit *inherit)
 	const struct options *o = h->o;
 	char dns4[ADDR_TEXT_MAX], dns6[ADDR_TEXT_MAX];
 	struct child_options c = {
-		.shim = {
-			.argv = o->argv,
-			.net4 = o->net4 ? o->net4 : NET4,
-			.net6 = o->net6 ? o->net6 : NET6,
-			.mtu = o->mtu,
-			.root = o->root,
-			.keep_caps = o->keep_caps,
-			.verbose = o->verbose > 0,
-			.inherit = inherit,
-		},
+		.shim =
+			{
+				.argv = o->argv,
+				.net4 = o->net4 ? o->net4 : NET4,
+				.net6 = o->net6 ? o->net6 : NET6,
+				.mtu = o->mtu,
+				.root = o->root,
+				.keep_caps = o->keep_caps,
+				.verbose = o->verbose > 0,
+				.inherit = inherit,
+			},
 		.linger = o->linger,
 		.on_exit = host_on_exit,
 		.arg = h,
@@ -174,8 +175,9 @@ static int init_policy(struct host *h)
 	int rc = guard_init(&h->guard);
 
 	if (rc < 0) {
-		log_error("cannot ask the kernel which addresses are the host's own: %s; refusing to "
-			  "run without that guard",
+		log_error(
+			"cannot ask the kernel which addresses are the host's own: %s; refusing to "
+			"run without that guard",
 			strerror(-rc));
 		return rc;
 	}

@@ -48,6 +48,21 @@ int inbox_peek(const struct inbox *in, struct iovec *iov, int max, size_t *len)
 	return n;
 }
 
+size_t inbox_copy(const struct inbox *in, void *to, size_t max)
+{
+	uint32_t skip = in->offset;
+	size_t sum = 0;
+
+	for (struct pbuf *q = in->head; q && sum < max; q = q->next) {
+		const size_t n = MIN((size_t)(q->len - skip), max - sum);
+
+		memcpy((uint8_t *)to + sum, (uint8_t *)q->payload + skip, n);
+		sum += n;
+		skip = 0;
+	}
+	return sum;
+}
+
 static void pop(struct inbox *in)
 {
 	struct pbuf *q = in->head;

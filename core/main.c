@@ -35,9 +35,9 @@ int main(int argc, char **argv)
 	inherit_init(&inherit);
 	status = options_parse(&options, argc, argv);
 	if (status == 0) {
-		log_set_level(options.verbose > 1 ? LOG_LEVEL_DEBUG :
-				options.verbose   ? LOG_LEVEL_INFO :
-						    LOG_LEVEL_WARN);
+		log_set_level(options.verbose > 1 ? LOG_LEVEL_DEBUG
+				: options.verbose ? LOG_LEVEL_INFO
+						  : LOG_LEVEL_WARN);
 		status = run(&options, &inherit);
 	}
 	options_fini(&options);

@@ -93,7 +93,8 @@ static const char help[] =
 	"  -v, --verbose          say what happens (-vv: more)\n"
 	"  -h, --help   -V, --version\n"
 	"\n"
-	"Exits with CMD's status; 128+n: killed by signal n; 126, 127: CMD cannot be run; 2 usage;\n"
+	"Exits with CMD's status; 128+n: killed by signal n; 126, 127: CMD cannot be run; 2 "
+	"usage;\n"
 	"66 script unreadable; 70 script wrong; 71 the machine lacks something (doctor tells).\n";
 
 void options_print_help(void)
@@ -150,22 +151,21 @@ static int network(const char *name, const char *text, uint8_t v, const char **o
 		if (slash) {
 			*slash = '\0';
 			bits = strtol(slash + 1, &end, 10);
-			if (!addr_parse(&a, copy) && a.v == v && !a.port && !*end && end > slash + 1 &&
-				bits >= 8 && bits <= (v == 4 ? 24 : 120)) {
+			if (!addr_parse(&a, copy) && a.v == v && !a.port && !*end &&
+				end > slash + 1 && bits >= 8 && bits <= (v == 4 ? 24 : 120)) {
 				*out = text;
 				return 0;
 			}
 		}
 	}
 	return usage(name, text,
-		v == 4 ? "give an IPv4 address and a prefix of 8 to 24 bits, as 10.0.0.1/24" :
-			 "give an IPv6 address and a prefix of 8 to 120 bits");
+		v == 4 ? "give an IPv4 address and a prefix of 8 to 24 bits, as 10.0.0.1/24"
+		       : "give an IPv6 address and a prefix of 8 to 120 bits");
 }
 
 static int add_script(struct options *o, bool code, const char *text)
 {
-	struct options_script *grown =
-		realloc(o->scripts, (o->script_count + 1) * sizeof(*grown));
+	struct options_script *grown = realloc(o->scripts, (o->script_count + 1) * sizeof(*grown));
 
 	if (!grown)
 		return usage("-s", text, "out of memory");
@@ -271,8 +271,9 @@ static int unknown(int argc, char **argv, int opt)
 
 	if (optopt && optopt < 256 && word[0] == '-' && word[1] != '-')
 		word = letter;
-	return usage("option", word, opt == ':' ? "needs a value; see nsnet-host --help" :
-						  "unknown or without its value; see nsnet-host --help");
+	return usage("option", word,
+		opt == ':' ? "needs a value; see nsnet-host --help"
+			   : "unknown or without its value; see nsnet-host --help");
 }
 
 int options_parse(struct options *o, int argc, char **argv)
@@ -299,12 +300,15 @@ int options_parse(struct options *o, int argc, char **argv)
 	o->argv = argv + optind;
 	if (o->command != OPTIONS_RUN)
 		return 0;
-	if (optind < argc && strcmp(argv[optind], "doctor") == 0 && strcmp(argv[optind - 1], "--") != 0) {
+	if (optind < argc && strcmp(argv[optind], "doctor") == 0 &&
+		strcmp(argv[optind - 1], "--") != 0) {
 		o->command = OPTIONS_DOCTOR;
-		return optind + 1 == argc ? 0 : usage("doctor", argv[optind + 1], "takes no argument");
+		return optind + 1 == argc ? 0
+					  : usage("doctor", argv[optind + 1], "takes no argument");
 	}
 	if (optind == argc)
-		return usage("no command", NULL, "name one after --, as in: nsnet-host -- curl URL");
+		return usage("no command", NULL,
+			"name one after --, as in: nsnet-host -- curl URL");
 	return 0;
 }
 

@@ -18,33 +18,33 @@
 
 enum options_command {
 	OPTIONS_RUN,
-	OPTIONS_CHECK,   /* --check: load the rules, run nothing */
+	OPTIONS_CHECK, /* --check: load the rules, run nothing */
 	OPTIONS_DOCTOR,
 	OPTIONS_HELP,
 	OPTIONS_VERSION,
 };
 
 struct options_script {
-	bool code;        /* -e TEXT rather than -s FILE */
+	bool code; /* -e TEXT rather than -s FILE */
 	const char *text;
 };
 
 struct options {
 	enum options_command command;
-	char **argv;      /* cmd and its arguments, ended by NULL */
+	char **argv;                    /* cmd and its arguments, ended by NULL */
 	struct options_script *scripts; /* owned; in the order given */
 	size_t script_count;
-	int verbose;      /* -v: 1, -vv: 2 */
+	int verbose; /* -v: 1, -vv: 2 */
 
 	bool root, keep_caps, linger;
-	unsigned mtu;     /* bytes */
+	unsigned mtu;            /* bytes */
 	const char *net4, *net6; /* "10.0.0.1/24"; NULL = the default */
 
 	bool default_set, default_deny; /* --default: overrules the scripts */
 	bool allow_host, dry_run;
 
 	size_t max_conns, max_flows;
-	size_t memory;    /* bytes for data in flight */
+	size_t memory; /* bytes for data in flight */
 	double udp_idle_s, tcp_idle_s, dial_timeout_s;
 	int keepalive_s;
 };

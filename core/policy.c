@@ -97,6 +97,49 @@ static void settle(struct policy *p, struct flow *f, enum verdict v)
 	}
 }
 
+/* After the connection is open a verdict can only let it live or end it. */
+static enum verdict settle_late(struct policy *p, struct flow *f, enum verdict v,
+	struct decision *d)
+{
+	struct decision *now = &f->decision;
+
+	now->first_bytes = false;
+	if (v == VERDICT_ALLOW || v == VERDICT_NONE) {
+		decision_fini(d);
+		return VERDICT_ALLOW;
+	}
+	free(now->rule);
+	free(now->reason);
+	now->rule = d->rule;
+	now->reason = d->reason;
+	now->style = DENY_STYLE_RESET;
+	now->verdict = VERDICT_DENY;
+	report(p, f);
+	if (p->dry_run) {
+		now->verdict = VERDICT_ALLOW;
+		return VERDICT_ALLOW;
+	}
+	p->denied++;
+	return VERDICT_DENY;
+}
+
+enum verdict policy_first_bytes(struct policy *p, struct flow *f, const void *bytes, size_t n,
+	bool more)
+{
+	struct decision d = {0};
+	enum verdict v = VERDICT_DENY; /* rules that went by a reload cannot be asked */
+
+	if (p->hooks && p->hooks->first_bytes)
+		v = p->hooks->first_bytes(p->hooks->arg, f, bytes, n, more, &d);
+	if (v == VERDICT_PENDING) {
+		f->waiting = true;
+		return v;
+	}
+	if (v == VERDICT_MORE && more)
+		return v;
+	return settle_late(p, f, v, &d);
+}
+
 bool policy_ask(struct policy *p, struct flow *f)
 {
 	enum verdict (*hook)(void *, struct flow *, struct decision *) = NULL;
@@ -120,9 +163,13 @@ void policy_answer(struct policy *p, struct flow *f, enum verdict v, struct deci
 {
 	assert(f->waiting && v != VERDICT_PENDING);
 	f->waiting = false;
-	decision_fini(&f->decision);
-	f->decision = *d;
-	settle(p, f, v);
+	if (f->state == FLOW_STATE_OPEN) {
+		f->decision.verdict = settle_late(p, f, v, d);
+	} else {
+		decision_fini(&f->decision);
+		f->decision = *d;
+		settle(p, f, v);
+	}
 	f->ops->decided(f); /* last: @f may be gone */
 }
 

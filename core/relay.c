@@ -189,6 +189,12 @@ void relay_on_closed(struct relay *r, bool reset)
 		over(r);
 }
 
+void relay_release(struct relay *r)
+{
+	r->held = false;
+	relay_on_readable(r); /* last: @r may be gone */
+}
+
 static void relay_on_ready(struct ev_loop *loop, ev_io *w, int revents)
 {
 	struct relay *r = container_of(w, struct relay, io);

@@ -34,10 +34,10 @@ struct relay {
 	struct ev_loop *loop;
 	struct stack_conn *child; /* borrowed; lives longer */
 	ev_io io;
-	int fd;           /* owned, -1 when closed */
+	int fd;              /* owned, -1 when closed */
 	uint64_t *up, *down; /* borrowed */
-	uint8_t watching; /* EV_READ | EV_WRITE */
-	bool held : 1;     /* nothing of the child's goes out yet: a verdict is awaited */
+	uint8_t watching;    /* EV_READ | EV_WRITE */
+	bool held : 1; /* set by the owner: nothing of the child's goes out, a verdict is awaited */
 	bool up_shut : 1, down_shut : 1, failed : 1, child_closed : 1;
 	relay_fn *fn;
 	void *arg;
@@ -51,6 +51,9 @@ void relay_start(struct relay *r, struct ev_loop *loop, struct stack_conn *child
 /* Gives the child @n bytes (at most 64 KB) that somebody read from the socket before; copied. To
  * be called right after relay_start(). 0 or -ENOMEM. */
 int relay_prepend(struct relay *r, const void *bytes, size_t n);
+
+/* What was held may go. The relay may be over afterwards. */
+void relay_release(struct relay *r);
 
 void relay_on_readable(struct relay *r); /* the child's side has bytes or a FIN */
 void relay_on_writable(struct relay *r); /* the child's side has room again */

@@ -60,7 +60,6 @@ enum {
 
 static struct tcp_pcb_listen *listener;
 
-
 /* ---- events ---- */
 
 static void post(struct stack_conn *c, unsigned events)
@@ -144,8 +143,7 @@ static bool roomy(const struct stack_conn *c)
 {
 	const struct tcp_pcb *pcb = c->pcb;
 
-	return pcb && pcb->snd_buf >= TX_LOW_WATER &&
-		pcb->snd_queuelen <= TCP_SND_QUEUELEN / 2;
+	return pcb && pcb->snd_buf >= TX_LOW_WATER && pcb->snd_queuelen <= TCP_SND_QUEUELEN / 2;
 }
 
 static err_t on_sent(void *arg, struct tcp_pcb *pcb, u16_t len)
@@ -153,17 +151,8 @@ static err_t on_sent(void *arg, struct tcp_pcb *pcb, u16_t len)
 	struct stack_conn *c = arg;
 
 	UNUSED(pcb);
-	c->tx_acked += len;
-	while (c->tx_head && c->tx_head->mark <= c->tx_acked) {
-		struct buf *b = c->tx_head;
-
-		c->tx_head = b->next;
-		c->tx_held -= sizeof(*b);
-		buf_put(b);
-	}
-	if (!c->tx_head)
-		c->tx_tail = NULL;
-	if (c->want_write && (roomy(c) || c->tx_acked == c->tx_sent))
+	outbox_ack(&c->outbox, len);
+	if (c->want_write && (roomy(c) || outbox_empty(&c->outbox)))
 		post(c, EVENT_WRITABLE);
 	return ERR_OK;
 }
@@ -290,7 +279,7 @@ size_t stack_conn_room(const struct stack_conn *c)
 	unit = pcb->snd_wnd_max / 2 ? MIN(pcb->mss, pcb->snd_wnd_max / 2) : pcb->mss;
 	if (pcb->snd_buf < unit || pcb->snd_queuelen > TCP_SND_QUEUELEN - 64)
 		return 0;
-	if (unlikely(buf_pressure(c->tx_held, c->stack->count)))
+	if (unlikely(buf_pressure(c->outbox.held, c->stack->count)))
 		return 0;
 	return unit;
 }
@@ -307,18 +296,9 @@ int stack_conn_send(struct stack_conn *c, struct buf *b, const uint8_t *data, si
 	enter(c);
 	err = tcp_write(c->pcb, data, (u16_t)len, copy ? TCP_WRITE_FLAG_COPY : 0);
 	if (likely(err == ERR_OK)) {
-		c->tx_sent += len;
-		if (!copy) {
-			b->mark = c->tx_sent;
-			b->next = NULL;
-			if (c->tx_tail)
-				c->tx_tail->next = b;
-			else
-				c->tx_head = b;
-			c->tx_tail = b;
-			c->tx_held += sizeof(*b);
+		outbox_push(&c->outbox, len, copy ? NULL : b);
+		if (!copy)
 			b = NULL;
-		}
 		tcp_output(c->pcb);
 	}
 	leave(c);
@@ -329,13 +309,13 @@ int stack_conn_send(struct stack_conn *c, struct buf *b, const uint8_t *data, si
 void stack_conn_want_write(struct stack_conn *c)
 {
 	c->want_write = true;
-	if (c->tx_acked == c->tx_sent)
+	if (outbox_empty(&c->outbox))
 		post(c, EVENT_WRITABLE);
 }
 
 uint64_t stack_conn_unacked(const struct stack_conn *c)
 {
-	return c->pcb ? c->tx_sent - c->tx_acked : 0;
+	return c->pcb ? c->outbox.sent - c->outbox.acked : 0;
 }
 
 void stack_conn_shutdown(struct stack_conn *c)
@@ -365,12 +345,7 @@ void stack_conn_free(struct stack_conn *c)
 	}
 	list_del(&c->dirty);
 	inbox_clear(&c->inbox);
-	while (c->tx_head) {
-		struct buf *b = c->tx_head;
-
-		c->tx_head = b->next;
-		buf_put(b);
-	}
+	outbox_clear(&c->outbox);
 	memset(c, 0, sizeof(*c));
 }
 
@@ -426,7 +401,7 @@ static void run_timer(struct list *head, size_t link, void (*timer)(void))
 	struct list *e, *tmp;
 
 	tcp_active_pcbs = NULL;
-	list_foreach(e, tmp, head) {
+	list_foreach (e, tmp, head) {
 		struct stack_conn *c = (void *)((char *)e - link);
 		struct tcp_pcb *pcb = c->pcb;
 
@@ -442,7 +417,7 @@ static void run_timer(struct list *head, size_t link, void (*timer)(void))
 		pcb->next = NULL;
 		((struct stack_conn *)pcb->callback_arg)->pcb = pcb;
 	}
-	list_foreach(e, tmp, head) {
+	list_foreach (e, tmp, head) {
 		struct stack_conn *c = (void *)((char *)e - link);
 
 		if (!c->pcb)
@@ -469,7 +444,7 @@ static void on_delack(struct ev_loop *loop, ev_timer *w, int revents)
 	UNUSED(revents);
 	ev_timer_stop(loop, w);
 	run_timer(&s->acks, offsetof(struct stack_conn, acks), tcp_fasttmr);
-	list_foreach(e, tmp, &s->acks)
+	list_foreach (e, tmp, &s->acks)
 		list_del(e);
 	stack_flush(s);
 }

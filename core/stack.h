@@ -10,6 +10,7 @@
 #include "buf.h"
 #include "inbox.h"
 #include "list.h"
+#include "outbox.h"
 #include "packet.h"
 #include "tun.h"
 
@@ -39,27 +40,25 @@ struct stack_conn_ops {
 struct stack {
 	struct tun *tun;
 	ev_prepare prepare; /* reports what is left before the loop sleeps */
-	ev_timer slow;   /* lwIP's timers, only while there are connections */
-	ev_timer delack; /* delayed acknowledgments, only while there are some */
-	struct list all; /* struct stack_conn.all with a live pcb */
-	struct list acks; /* those that owe an acknowledgment */
-	struct list dirty; /* those with events to report */
-	size_t count;    /* live pcbs */
+	ev_timer slow;      /* lwIP's timers, only while there are connections */
+	ev_timer delack;    /* delayed acknowledgments, only while there are some */
+	struct list all;    /* struct stack_conn.all with a live pcb */
+	struct list acks;   /* those that owe an acknowledgment */
+	struct list dirty;  /* those with events to report */
+	size_t count;       /* live pcbs */
 	uint64_t resets_sent;
 };
 
 struct stack_conn {
 	const struct stack_conn_ops *ops;
 	struct stack *stack;
-	void *pcb;        /* lwIP's; NULL when TCP is over */
+	void *pcb; /* lwIP's; NULL when TCP is over */
 	struct list all, acks, dirty;
-	uint8_t events;   /* to report */
+	uint8_t events; /* to report */
 	bool rx_fin : 1, tx_fin : 1, want_write : 1, opened : 1;
-	struct inbox inbox; /* child to world: what the child sent and nobody consumed; peek at it freely */
-	/* world to child: what the child has not acknowledged */
-	struct buf *tx_head, *tx_tail; /* pinned, oldest first; buf.mark = stream offset of its end */
-	size_t tx_held;                /* bytes of memory pinned */
-	uint64_t tx_sent, tx_acked;    /* stream offsets */
+	struct inbox
+		inbox; /* child to world: what the child sent and nobody consumed; peek at it freely */
+	struct outbox outbox; /* world to child: what the child has not acknowledged */
 };
 
 /* 0 or negative errno. One at a time in a process. */
