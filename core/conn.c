@@ -46,8 +46,8 @@ void conn_end(struct conn *c, enum flow_cause cause)
 	conn_free(c);
 }
 
-/* Ends it without a word to the child, and remembers the SYN: the child's kernel will repeat it, and
- * nobody is to be asked again for the same connect(). */
+/* Ends it without a word to the child, and remembers the SYN: the child's kernel will repeat it,
+ * and nobody is to be asked again for the same connect(). */
 static void conn_quiet(struct conn *c, enum flow_cause cause)
 {
 	struct conns *cs = c->conns;

@@ -8,10 +8,10 @@
 
 /* drain - after the command has ended: waits until what it had sent is delivered.
  *
- * A process may close its sockets and exit while its kernel still holds its last bytes. Those orphans
- * (FIN_WAIT1, LAST_ACK, CLOSING in the namespace) are asked for by sock_diag(7), and our own
- * connections by a function, every few milliseconds. Sockets that other processes of the namespace
- * hold do not count: they have lost their network with the command.
+ * A process may close its sockets and exit while its kernel still holds its last bytes. Those
+ * orphans (FIN_WAIT1, LAST_ACK, CLOSING in the namespace) are asked for by sock_diag(7), and our
+ * own connections by a function, every few milliseconds. Sockets that other processes of the
+ * namespace hold do not count: they have lost their network with the command.
  */
 
 /* How many of our connections still owe bytes to the world, and in *@progress a number that changes

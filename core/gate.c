@@ -135,7 +135,8 @@ void gate_start(struct gate *g)
 
 	t->on_input = gate_input;
 	t->on_batch = gate_on_batch;
-	/* Scripts may come and go by a reload; without a packet hook this costs a call and a test. */
+	/* Scripts may come and go by a reload; without a packet hook this costs a call and a test.
+	 * */
 	t->filter = gate_filter;
 	t->arg = g;
 	tun_start(t);

@@ -14,8 +14,8 @@
 #include "tun.h"
 #include "udp.h"
 
-/* gate - where every packet of the child arrives: parses it, shows it to the packet hook, and hands it
- * to its flow, or opens one. Everything that nobody here carries is dropped and counted.
+/* gate - where every packet of the child arrives: parses it, shows it to the packet hook, and hands
+ * it to its flow, or opens one. Everything that nobody here carries is dropped and counted.
  *
  * Embedded in the host; borrows all that it connects. gate_start() sets the tun's callbacks.
  */

@@ -37,10 +37,11 @@ struct hooks {
 	enum verdict (*flow)(void *arg, struct flow *f, struct decision *d);
 
 	/* For a connection whose decision has first_bytes set: the first @n bytes of the child are
-	 * here (borrowed, not consumed; contiguous, at most HOOK_FIRST_BYTES_MAX). None of them has left. ALLOW or
-	 * NONE: they pass, and the hook is not called again. MORE: called again with more, but not if @more is
-	 * false (the child sends no more, or no more fit): then MORE counts as DENY. PENDING: policy_answer() comes
-	 * later. All else resets. Bytes from the world are not held up: a server may speak first. */
+	 * here (borrowed, not consumed; contiguous, at most HOOK_FIRST_BYTES_MAX). None of them has
+	 * left. ALLOW or NONE: they pass, and the hook is not called again. MORE: called again with
+	 * more, but not if @more is false (the child sends no more, or no more fit): then MORE
+	 * counts as DENY. PENDING: policy_answer() comes later. All else resets. Bytes from the
+	 * world are not held up: a server may speak first. */
 	enum verdict (*first_bytes)(void *arg, struct flow *f, const void *bytes, size_t n,
 		bool more, struct decision *d);
 

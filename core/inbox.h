@@ -25,8 +25,8 @@ struct inbox {
 /* Appends a chain; takes it. */
 void inbox_push(struct inbox *in, struct pbuf *chain);
 
-/* Fills up to @max of @iov with the first bytes, *@len = their sum. Returns how many. Lent until the
- * next call. */
+/* Fills up to @max of @iov with the first bytes, *@len = their sum. Returns how many. Lent until
+ * the next call. */
 int inbox_peek(const struct inbox *in, struct iovec *iov, int max, size_t *len);
 
 /* Copies up to @max of the first bytes to @to; returns how many. */

@@ -8,8 +8,8 @@
 
 #include "buf.h"
 
-/* outbox - the bytes for the child that it has not acknowledged: lwIP points into their buffers, which
- * must stay until then.
+/* outbox - the bytes for the child that it has not acknowledged: lwIP points into their buffers,
+ * which must stay until then.
  *
  * Embedded in a stack_conn, zeroed = empty. Owns its buffers, oldest first.
  */

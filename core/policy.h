@@ -30,9 +30,9 @@ bool policy_ask(struct policy *p, struct flow *f);
 /* The policy side's late answer to PENDING; takes the strings of @d. Calls f->ops->decided(). */
 void policy_answer(struct policy *p, struct flow *f, enum verdict v, struct decision *d);
 
-/* Asks hooks.first_bytes for @f (state OPEN, decision.first_bytes set). The verdict is ALLOW, MORE (only
- * if @more), or DENY, with f->decision telling why; PENDING: f->ops->decided(f) will be called, and
- * f->decision.verdict is ALLOW or DENY then. */
+/* Asks hooks.first_bytes for @f (state OPEN, decision.first_bytes set). The verdict is ALLOW, MORE
+ * (only if @more), or DENY, with f->decision telling why; PENDING: f->ops->decided(f) will be
+ * called, and f->decision.verdict is ALLOW or DENY then. */
 enum verdict policy_first_bytes(struct policy *p, struct flow *f, const void *bytes, size_t n,
 	bool more);
 

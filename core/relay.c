@@ -248,7 +248,8 @@ void relay_stop(struct relay *r, bool reset)
 	if (!r->loop || r->fd < 0)
 		return;
 	watch(r, 0);
-	/* Once all is written and FIN follows it, the kernel is to deliver: RST would lose the rest. */
+	/* Once all is written and FIN follows it, the kernel is to deliver: RST would lose the
+	 * rest. */
 	if (reset && !r->up_shut)
 		setsockopt(r->fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
 	close(r->fd);

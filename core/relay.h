@@ -8,9 +8,9 @@
 
 #include "stack.h"
 
-/* relay - joins a stack_conn (the child's side) and a socket (the world's): bytes both ways, half-close
- * both ways, reset both ways, backpressure both ways. Loses nothing: an error on one side
- * becomes a RST on the other, never a FIN, and not before the bytes that came ahead of it.
+/* relay - joins a stack_conn (the child's side) and a socket (the world's): bytes both ways,
+ * half-close both ways, reset both ways, backpressure both ways. Loses nothing: an error on one
+ * side becomes a RST on the other, never a FIN, and not before the bytes that came ahead of it.
  *
  * Embedded in a struct conn. Begins with relay_start(), ends by the callback or by
  * relay_stop(). The owner passes the stack_conn's events on (relay_on_*).

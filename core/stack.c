@@ -14,8 +14,8 @@
 /* Theory of operation
  *
  * lwIP is used for TCP alone, and by its inner door: packet.c has parsed the IP header already and
- * flow.c has found the connection, so tcp_input() is called directly, with the global ip_data set up as
- * ip4_input() or ip6_input() would leave it. Any destination address and port works, because
+ * flow.c has found the connection, so tcp_input() is called directly, with the global ip_data set
+ * up as ip4_input() or ip6_input() would leave it. Any destination address and port works, because
  * nothing compares them with an interface.
  *
  * Accepting. One listener, bound to the netif and to no port. When the SYN of a connection may
@@ -23,18 +23,19 @@
  * makes a pcb with our struct as its callback_arg.
  *
  * Private lists. lwIP finds a pcb by walking tcp_active_pcbs: 38 us at 10 000 connections. Here the
- * global list holds only the pcb in work: enter() puts it there, leave() looks what became
- * of it. With the raw API every list operation on an active pcb concerns the current one, so
- * this is sound under two rules: no function of lwIP is called on one connection from a callback
- * of another (owners hear events only from stack_flush()), and the timers, which must see
- * all, get a list of all (run_timer). A pcb that is gone from the list after leave() has been freed, or has
- * moved to TIME_WAIT, where lwIP alone keeps it, calls nobody, and answers stray segments.
- * TIME_WAIT is hidden while a SYN is accepted: the wire is a pipe that holds no old segments, so
- * a port may be used again at once.
+ * global list holds only the pcb in work: enter() puts it there, leave() looks what became of it.
+ * With the raw API every list operation on an active pcb concerns the current one, so this is sound
+ * under two rules: no function of lwIP is called on one connection from a callback of another
+ * (owners hear events only from stack_flush()), and the timers, which must see all, get a list of
+ * all (run_timer). A pcb that is gone from the list after leave() has been freed, or has moved to
+ * TIME_WAIT, where lwIP alone keeps it, calls nobody, and answers stray segments. TIME_WAIT is
+ * hidden while a SYN is accepted: the wire is a pipe that holds no old segments, so a port may be
+ * used again at once.
  *
- * No copies. A packet from the tun goes in as a custom pbuf around its struct buf. A buffer for the child is
- * given to tcp_write() without copying, and pinned on the connection's FIFO until its last byte is acknowledged.
- * Small amounts are copied, both ways, so that a byte never pins 64 KB for long.
+ * No copies. A packet from the tun goes in as a custom pbuf around its struct buf. A buffer for the
+ * child is given to tcp_write() without copying, and pinned on the connection's FIFO until its last
+ * byte is acknowledged. Small amounts are copied, both ways, so that a byte never pins 64 KB for
+ * long.
  *
  * Three facts of lwIP: after tcp_err the pcb is already gone (or about to be: it must only be
  * forgotten); ERR_ABRT is returned only after tcp_abort; ERR_MEM from tcp_write means to wait.
@@ -469,8 +470,8 @@ int stack_init(struct stack *s, struct ev_loop *loop, struct tun *tun)
 	pcb = tcp_new_ip_type(IPADDR_TYPE_ANY);
 	if (!pcb)
 		return -ENOMEM;
-	/* Bound to the netif, so that what is accepted is routed without looking at addresses. The port
-	 * only satisfies tcp_listen(). */
+	/* Bound to the netif, so that what is accepted is routed without looking at addresses. The
+	 * port only satisfies tcp_listen(). */
 	tcp_bind_netif(pcb, &port_netif);
 	if (tcp_bind(pcb, IP_ANY_TYPE, 1) != ERR_OK) {
 		tcp_close(pcb);

@@ -17,10 +17,10 @@
 /* stack - TCP towards the child: lwIP behind a plain interface. The only module that knows lwIP,
  * which is global, so there is one stack in a process.
  *
- * A struct stack_conn is embedded in its owner (a flow). It begins with stack_conn_accept() and ends
- * with stack_conn_free(), which is always safe. Events reach the owner only from stack_flush(), which the loop
- * calls after each batch of input and the stack after its timers: never from inside another
- * function of this file, so an event may do anything, freeing included.
+ * A struct stack_conn is embedded in its owner (a flow). It begins with stack_conn_accept() and
+ * ends with stack_conn_free(), which is always safe. Events reach the owner only from
+ * stack_flush(), which the loop calls after each batch of input and the stack after its timers:
+ * never from inside another function of this file, so an event may do anything, freeing included.
  */
 struct stack_conn;
 
@@ -29,8 +29,8 @@ struct stack_conn_ops {
 	void (*opened)(struct stack_conn *c);
 	/* New bytes to peek, or the child's FIN (stack_conn_eof). */
 	void (*readable)(struct stack_conn *c);
-	/* Bytes were acknowledged: stack_conn_room() or _unacked() changed for the better. Only after
-	 * stack_conn_want_write(). Once per wish. */
+	/* Bytes were acknowledged: stack_conn_room() or _unacked() changed for the better. Only
+	 * after stack_conn_want_write(). Once per wish. */
 	void (*writable)(struct stack_conn *c);
 	/* TCP is over on this side: @reset by RST (or resources), else in order, both directions.
 	 * Once; peeking and consuming what is queued still works. */
@@ -68,7 +68,8 @@ void stack_fini(struct stack *s); /* all connections must be freed */
 /* Reports the events collected. Call after each tun batch. */
 void stack_flush(struct stack *s);
 
-/* Lets the stack answer a segment of no known connection (RST, or the ACK of TIME_WAIT). Takes @b. */
+/* Lets the stack answer a segment of no known connection (RST, or the ACK of TIME_WAIT). Takes @b.
+ * */
 void stack_stray(struct stack *s, struct buf *b, struct packet *p);
 
 /* Begins @c by playing the held SYN (borrowed, copied) to lwIP, which answers SYN-ACK.
@@ -86,8 +87,8 @@ bool stack_conn_eof(const struct stack_conn *c);
 
 /* How many bytes one stack_conn_send() may carry now; 0 = none: ask with _want_write(). */
 size_t stack_conn_room(const struct stack_conn *c);
-/* Sends @len bytes at @data inside @b, at most what _room() said. Takes @b (small amounts are copied
- * and @b is put at once; else until acknowledged). Returns 0 or negative errno: the
+/* Sends @len bytes at @data inside @b, at most what _room() said. Takes @b (small amounts are
+ * copied and @b is put at once; else until acknowledged). Returns 0 or negative errno: the
  * connection is beyond help, abort it. */
 int stack_conn_send(struct stack_conn *c, struct buf *b, const uint8_t *data, size_t len);
 void stack_conn_want_write(struct stack_conn *c);
