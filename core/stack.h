@@ -56,8 +56,7 @@ struct stack_conn {
 	struct list all, acks, dirty;
 	uint8_t events; /* to report */
 	bool rx_fin : 1, tx_fin : 1, want_write : 1, opened : 1;
-	struct inbox
-		inbox; /* child to world: what the child sent and nobody consumed; peek at it freely */
+	struct inbox inbox;   /* child to world: what nobody consumed; peek freely */
 	struct outbox outbox; /* world to child: what the child has not acknowledged */
 };
 
