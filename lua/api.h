@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef NSNET_LUA_API_H
+#define NSNET_LUA_API_H
+
+#include <ev.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "core/hook.h"
+#include "core/policy.h"
+
+/* api - the Lua host as the rest of the program sees it: scripts in, a struct hooks out.
+ *
+ * The program without a script makes no lua_host at all. Everything runs on the loop's thread.
+ */
+struct lua_host;
+
+struct lua_options {
+	struct ev_loop *loop;  /* borrowed */
+	struct policy *policy; /* borrowed; default_deny is set from the scripts at each load */
+	bool default_fixed;    /* --default: scripts do not change policy->default_deny */
+	bool insecure_perms;   /* run scripts that others can write */
+	const char *env_allow; /* "A,B": what os.getenv may read; borrowed; NULL = nothing */
+	size_t memory_max;     /* bytes for the Lua state; 0 = 64 MiB */
+	/* The best known name of a flow's destination, or NULL. May be NULL: names are unknown. */
+	const char *(*name_of)(void *arg, const struct flow *f);
+	void *name_arg;
+};
+
+/* NULL: no memory. @o is copied. */
+struct lua_host *lua_host_new(const struct lua_options *o);
+/* Call once nothing asks the hooks any more and every flow that was asked has ended. NULL is
+ * allowed. */
+void lua_host_free(struct lua_host *h);
+
+/* -s FILE and -e CODE, in the order of the command line. 0 or -ENOMEM. */
+int lua_host_add_file(struct lua_host *h, const char *path);
+int lua_host_add_code(struct lua_host *h, const char *name, const char *text);
+
+/* Compiles all, then runs all. 0, or the exit status after one message: 66 (a file cannot be
+ * read), 70 (an error in a script). */
+int lua_host_load(struct lua_host *h);
+
+/* The hooks, lent for the host's life; its members change only in lua_host_load. */
+const struct hooks *lua_host_hooks(struct lua_host *h);
+
+/* Runs the on_start handlers; runs the loop for at most 10 s while they wait. Before cmd is
+ * started. 0 or 70: one message was written and cmd must not run. */
+int lua_host_start(struct lua_host *h);
+/* Runs the on_exit handlers: cmd has ended with @status. */
+void lua_host_exit(struct lua_host *h, int status);
+
+/* Errors of scripts since the start. */
+unsigned long long lua_host_errors(const struct lua_host *h);
+
+#endif

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef NSNET_LUA_ARGS_H
+#define NSNET_LUA_ARGS_H
+
+#include <lua.h>
+#include <stdbool.h>
+
+/* args - reading the trailing table of an API function. A key that is not known raises: a
+ * misspelt one must never mean "everything". All of these raise, with @what or the key named.
+ */
+void args_keys(lua_State *L, int table, const char *const *keys, const char *what);
+
+bool args_bool(lua_State *L, int table, const char *key, bool otherwise);
+/* Seconds: 0 < value < 1e6. */
+double args_seconds(lua_State *L, int table, const char *key, double otherwise);
+
+/* The index of the string at @i in @names. */
+int args_enum(lua_State *L, int i, const char *key, const char *const *names);
+
+#endif

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+#include "lua/budget.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <lauxlib.h>
+
+/* The handler runs on the thread it interrupts, so plain order in the program is enough; the
+ * fences keep the compiler from changing it. */
+static lua_State *volatile running; /* NULL = not in Lua */
+static volatile unsigned epoch;     /* counts entries */
+static volatile unsigned limit;     /* ticks allowed for this entry */
+static volatile unsigned seen, ticks;
+static volatile bool armed;
+static volatile bool preempted;
+static char place[LUA_IDSIZE + 16]; /* of the code that was first stopped */
+
+static timer_t timer;
+static unsigned users;
+
+/* Runs between two instructions of the code to be ended. It stays armed at every instruction,
+ * so that a script's own pcall or an outer coroutine dies at its next one. */
+static void budget_kill(lua_State *L, lua_Debug *ar)
+{
+	if (!preempted) {
+		preempted = true;
+		place[0] = 0;
+		for (int level = 0; !place[0] && lua_getstack(L, level, ar); level++) {
+			if (lua_getinfo(L, "Sl", ar) && ar->currentline > 0 &&
+				strncmp(ar->source, "=nsnet.", 7) != 0)
+				snprintf(place, sizeof(place), "%s:%d", ar->short_src,
+					ar->currentline);
+		}
+	}
+	if (lua_isyieldable(L))
+		lua_yield(L, 0);
+	else
+		luaL_error(L, "CPU budget exceeded");
+}
+
+static void budget_tick(int sig)
+{
+	(void)sig;
+	lua_State *L = running;
+	if (!L)
+		return;
+	if (seen != epoch) {
+		seen = epoch;
+		ticks = 0;
+	}
+	if (++ticks <= limit)
+		return;
+	/* What the stock interpreter does on Ctrl-C: the one lua_ function for handlers. */
+	armed = true;
+	lua_sethook(L, budget_kill, LUA_MASKCOUNT, 1);
+}
+
+int budget_start(void)
+{
+	if (users++)
+		return 0;
+	struct sigaction sa = {.sa_handler = budget_tick, .sa_flags = SA_RESTART};
+	sigemptyset(&sa.sa_mask);
+	struct sigevent ev = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGVTALRM};
+	ev._sigev_un._tid = (pid_t)syscall(SYS_gettid);
+	struct itimerspec every = {.it_interval.tv_nsec = BUDGET_TICK_MS * 1000000L,
+		.it_value.tv_nsec = BUDGET_TICK_MS * 1000000L};
+	if (sigaction(SIGVTALRM, &sa, NULL) == -1)
+		goto fail;
+	if (timer_create(CLOCK_THREAD_CPUTIME_ID, &ev, &timer) == -1)
+		goto fail;
+	if (timer_settime(timer, 0, &every, NULL) == -1) {
+		timer_delete(timer);
+		goto fail;
+	}
+	return 0;
+fail:
+	users--;
+	return -errno;
+}
+
+void budget_stop(void)
+{
+	if (!users || --users)
+		return;
+	timer_delete(timer);
+	/* A tick may still be pending: it must not find the default action, which kills. */
+	struct sigaction ignore = {.sa_handler = SIG_IGN};
+	sigaction(SIGVTALRM, &ignore, NULL);
+}
+
+void budget_enter(lua_State *L, unsigned ms)
+{
+	epoch++;
+	limit = (ms + BUDGET_TICK_MS - 1) / BUDGET_TICK_MS;
+	preempted = false;
+	atomic_signal_fence(memory_order_seq_cst);
+	running = L;
+}
+
+bool budget_leave(lua_State *L)
+{
+	running = NULL;
+	atomic_signal_fence(memory_order_seq_cst);
+	if (armed) {
+		armed = false;
+		lua_sethook(L, NULL, 0, 0);
+	}
+	return preempted;
+}
+
+const char *budget_place(void)
+{
+	return place;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef NSNET_LUA_BUDGET_H
+#define NSNET_LUA_BUDGET_H
+
+#include <lua.h>
+#include <stdbool.h>
+
+/* budget - ends Lua code that does not end by itself.
+ *
+ * A timer on this thread's CPU clock ticks every BUDGET_TICK_MS while the program computes. A tick
+ * that finds the same entry into Lua running for too many ticks arms a count hook, which
+ * makes the code yield or raise at its next instruction and every one after it, until
+ * the entry is left. Entering and leaving cost a few stores and no system call. One per process.
+ *
+ * Needs code that is interpreted: compiled code never looks for the hook.
+ */
+#define BUDGET_TICK_MS 2
+
+/* Installs the signal handler (SIGVTALRM) and the timer. 0 or negative errno. Counted: the
+ * last budget_stop() takes them away. */
+int budget_start(void);
+void budget_stop(void);
+
+/* Code of @L's state is about to run, for @ms of CPU time at least. Not nested. */
+void budget_enter(lua_State *L, unsigned ms);
+/* It has come back. True if it was made to. */
+bool budget_leave(lua_State *L);
+/* After that: "file:line" of the code that was first stopped, or "". */
+const char *budget_place(void);
+
+#endif

@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: MIT */
+#include "lua/chain.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <lauxlib.h>
+
+#include "core/base.h"
+#include "core/log.h"
+#include "lua/rules.h"
+#include "lua/text.h"
+
+/* The chain of a flow stops at the first verdict. Where a handler waits, the chain waits with it:
+ * c->next and c->rule say where to go on. The guards come first and may not wait, so
+ * they need no such memory. */
+
+static enum verdict chain_go(struct connection *c, struct decision *d);
+
+/* What an error costs: the flow, in the way of its kind. */
+static enum verdict chain_error(struct connection *c, const char *where, const char *why,
+	struct decision *d)
+{
+	d->rule = where ? strdup(where) : NULL;
+	d->reason = strdup(why);
+	return c->facts.network == FILTER_TCP ? VERDICT_DENY : VERDICT_DROP;
+}
+
+/* Calls the function @ref for @c. DONE: its results are on (*@t)->co. */
+static enum vm_outcome chain_call(struct connection *c, const struct handler *h, int ref,
+	bool blocking, task_done_fn *done, struct task **t)
+{
+	struct vm *vm = &c->rs->vm;
+	if (vm_broken(vm)) {
+		vm_complain(vm, h->where, h->name, c->flow,
+			"out of memory again and again; nothing new is let through for a minute");
+		return VM_FAILED;
+	}
+	if (connection_expose(c))
+		return VM_FAILED;
+	*t = task_new(vm, h->name);
+	if (!*t)
+		return VM_FAILED;
+	(*t)->blocking = blocking;
+	(*t)->flow = c->flow;
+	(*t)->owned = &c->streams;
+	(*t)->done = done;
+	(*t)->arg = c;
+	lua_rawgeti((*t)->co, LUA_REGISTRYINDEX, ref);
+	connection_push((*t)->co, c);
+	return vm_start(*t, 1);
+}
+
+/* Fills @d from the verdict at @i of @L. */
+static enum verdict chain_decide(struct connection *c, const char *rule, const char *reason,
+	const struct verdict_value *v, bool named, struct decision *d)
+{
+	d->style = v->style;
+	d->named = v->verdict == VERDICT_REDIRECT ? v->named : named;
+	d->target = v->target;
+	if (v->verdict == VERDICT_REDIRECT && !d->target.port)
+		d->target.port = c->flow->key.dst.port;
+	d->rule = strdup(rule);
+	d->reason = reason ? strdup(reason) : NULL;
+	c->said = v->verdict;
+	return v->verdict;
+}
+
+struct keep_dialer {
+	struct connection *c;
+	lua_State *from; /* the verdict is on top of it */
+};
+
+static int keep_dialer(lua_State *L)
+{
+	struct keep_dialer *k = lua_touserdata(L, 1);
+	verdict_push_dialer(k->from, -1);
+	lua_xmove(k->from, L, 1);
+	k->c->via_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+	return 0;
+}
+
+static const char *allowed_answers(const struct handler *h)
+{
+	if (h->filter && h->filter->observe)
+		return "an observer answers nothing";
+	return !strcmp(h->name, "guard") ? "return nsnet.deny, nsnet.drop or nil"
+					 : "return nsnet.allow, nsnet.deny or nil";
+}
+
+/* The one answer on the stack of @co: a verdict, NONE, or an error told to the user. */
+static enum verdict chain_judge(struct connection *c, const struct handler *h, bool named,
+	lua_State *co, struct decision *d)
+{
+	bool observe = h->filter && h->filter->observe;
+	bool guard = !strcmp(h->name, "guard");
+	int n = lua_gettop(co);
+	char kind[TEXT_KIND_MAX];
+	if (n == 0 || (n == 1 && lua_isnil(co, 1)))
+		return VERDICT_NONE;
+	const struct verdict_value *v = n == 1 ? verdict_test(co, 1) : NULL;
+	const char *why = NULL;
+	if (n > 1)
+		snprintf(kind, sizeof(kind), "%d values", n);
+	else if (!v)
+		text_kind(co, 1, kind);
+	else if (observe || (guard && v->verdict != VERDICT_DENY && v->verdict != VERDICT_DROP))
+		snprintf(kind, sizeof(kind), "nsnet.%s", verdict_word(v->verdict));
+	else
+		why = "";
+	if (!why) {
+		vm_complain(&c->rs->vm, h->where, h->name, c->flow, "%s returned %s; %s", h->name,
+			kind, allowed_answers(h));
+		return observe ? VERDICT_NONE
+			       : chain_error(c, h->where, "wrong answer of a script", d);
+	}
+	if (v->verdict == VERDICT_VIA) {
+		struct keep_dialer k = {.c = c, .from = co};
+		if (vm_protect(&c->rs->vm, keep_dialer, &k))
+			return chain_error(c, h->where, "error in a script", d);
+	}
+	return chain_decide(c, h->where, verdict_reason(co, 1), v, named, d);
+}
+
+static enum verdict chain_failed(struct connection *c, const struct handler *h, struct decision *d)
+{
+	if (h->filter && h->filter->observe)
+		return VERDICT_NONE;
+	return chain_error(c, h->where, "error in a script", d);
+}
+
+/* --- rules ----------------------------------------------------------------------------------- */
+
+static enum verdict rule_hit(struct connection *c, struct rule *r, bool named, struct decision *d)
+{
+	r->hits++;
+	r->last_hit = ev_now(c->rs->vm.loop);
+	c->rule_via = r->dialer_ref;
+	return chain_decide(c, r->label, r->reason, &r->verdict, named, d);
+}
+
+/* The answer of a rule's when= function: true, or false or nil, and nothing else. */
+static enum verdict rule_judge(struct connection *c, struct rule *r, bool named, struct task *t,
+	struct decision *d)
+{
+	char kind[TEXT_KIND_MAX];
+	if (!t)
+		return chain_error(c, r->label, "error in a script", d);
+	lua_State *co = t->co;
+	enum verdict v;
+	int n = lua_gettop(co);
+	if (n == 1 && lua_isboolean(co, 1) && lua_toboolean(co, 1)) {
+		v = rule_hit(c, r, named, d);
+	} else if (n == 0 || (n == 1 && !lua_toboolean(co, 1))) {
+		v = VERDICT_NONE;
+	} else {
+		vm_complain(&c->rs->vm, r->label, "rules", c->flow,
+			"when returned %s; return true or false", text_kind(co, 1, kind));
+		v = chain_error(c, r->label, "wrong answer of a script", d);
+	}
+	task_recycle(t);
+	return v;
+}
+
+static void rule_done(void *arg, struct task *t);
+
+/* Goes on in the block of @h at c->rule. */
+static enum verdict rules_go(struct connection *c, const struct handler *h, struct decision *d)
+{
+	bool named = false;
+	struct rule *r;
+	while ((r = rules_find(h->rules, c->rule, &c->facts, &named))) {
+		c->rule = (size_t)(r - h->rules->rule) + 1;
+		if (r->when_ref == LUA_NOREF)
+			return rule_hit(c, r, named, d);
+		struct task *t = NULL;
+		c->asked_named = named;
+		enum vm_outcome o = chain_call(c, h, r->when_ref, true, rule_done, &t);
+		if (o == VM_PENDING) {
+			c->task = t;
+			return VERDICT_PENDING;
+		}
+		enum verdict v = rule_judge(c, r, named, o == VM_DONE ? t : NULL, d);
+		if (v != VERDICT_NONE)
+			return v;
+	}
+	return VERDICT_NONE;
+}
+
+/* --- waiting --------------------------------------------------------------------------------- */
+
+static void chain_on_deadline(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	UNUSED(loop);
+	UNUSED(revents);
+	struct connection *c = container_of(w, struct connection, deadline);
+	struct decision d = {0};
+	const char *where = c->asked->where;
+	vm_complain(&c->rs->vm, where, c->asked->name, c->flow, "no verdict within %.0f s",
+		CHAIN_SECONDS);
+	connection_cancel(c);
+	enum verdict v = chain_error(c, where, "a script took too long", &d);
+	policy_answer(c->rs->policy, c->flow, v, &d); /* last: c may be gone */
+}
+
+static void chain_wait(struct connection *c)
+{
+	if (ev_is_active(&c->deadline))
+		return;
+	ev_timer_init(&c->deadline, chain_on_deadline, CHAIN_SECONDS, 0.);
+	ev_timer_start(c->rs->vm.loop, &c->deadline);
+}
+
+/* Goes on with the chain after a late answer @v, and gives the verdict if there is one. */
+static void chain_resume(struct connection *c, enum verdict v, struct decision *d)
+{
+	if (v == VERDICT_NONE)
+		v = chain_go(c, d);
+	if (v == VERDICT_PENDING)
+		return;
+	ev_timer_stop(c->rs->vm.loop, &c->deadline);
+	policy_answer(c->rs->policy, c->flow, v, d); /* last: c may be gone */
+}
+
+static void chain_done(void *arg, struct task *t)
+{
+	struct connection *c = arg;
+	struct decision d = {0};
+	enum verdict v;
+	c->task = NULL;
+	if (t) {
+		v = chain_judge(c, c->asked, c->asked_named, t->co, &d);
+		task_recycle(t);
+	} else {
+		v = chain_failed(c, c->asked, &d);
+	}
+	chain_resume(c, v, &d);
+}
+
+static void rule_done(void *arg, struct task *t)
+{
+	struct connection *c = arg;
+	struct decision d = {0};
+	c->task = NULL;
+	/* c->next still is the block, c->rule the rule after the one asked. */
+	struct rule *r = &c->rs->chain.v[c->next].rules->rule[c->rule - 1];
+	enum verdict v = rule_judge(c, r, c->asked_named, t, &d);
+	chain_resume(c, v, &d);
+}
+
+static enum verdict handler_ask(struct connection *c, const struct handler *h, bool named,
+	bool blocking, struct decision *d)
+{
+	struct task *t = NULL;
+	enum verdict v;
+	switch (chain_call(c, h, h->ref, blocking, chain_done, &t)) {
+	case VM_PENDING:
+		c->task = t;
+		c->asked_named = named;
+		return VERDICT_PENDING;
+	case VM_DONE:
+		v = chain_judge(c, h, named, t->co, d);
+		task_recycle(t);
+		return v;
+	default:
+		return chain_failed(c, h, d);
+	}
+}
+
+static bool handler_wants(const struct connection *c, const struct handler *h, bool *named)
+{
+	*named = false;
+	return (h->networks & c->facts.network) &&
+		(!h->filter || filter_match(h->filter, &c->facts, named));
+}
+
+static enum verdict chain_go(struct connection *c, struct decision *d)
+{
+	const struct handlers *hs = &c->rs->chain;
+	for (; c->next < hs->len; c->next++, c->rule = 0) {
+		const struct handler *h = &hs->v[c->next];
+		enum verdict v;
+		bool named;
+		c->asked = h;
+		if (h->rules) {
+			v = rules_go(c, h, d);
+		} else {
+			if (!handler_wants(c, h, &named))
+				continue;
+			v = handler_ask(c, h, named, true, d);
+			if (v == VERDICT_PENDING)
+				c->next++; /* go on behind it */
+		}
+		if (v == VERDICT_PENDING)
+			chain_wait(c);
+		if (v != VERDICT_NONE)
+			return v;
+	}
+	return VERDICT_NONE;
+}
+
+enum verdict chain_ask(struct connection *c, struct decision *d)
+{
+	const struct handlers *guards = &c->rs->guards;
+	for (size_t i = 0; i < guards->len; i++) {
+		const struct handler *h = &guards->v[i];
+		bool named;
+		if (!handler_wants(c, h, &named))
+			continue;
+		enum verdict v = handler_ask(c, h, false, false, d);
+		if (v != VERDICT_NONE)
+			return v;
+	}
+	return chain_go(c, d);
+}
+
+void chain_closed(struct connection *c)
+{
+	const struct handlers *hs = &c->rs->closers;
+	for (size_t i = 0; i < hs->len; i++) {
+		const struct handler *h = &hs->v[i];
+		struct task *t = NULL;
+		bool named;
+		if (!handler_wants(c, h, &named))
+			continue;
+		if (chain_call(c, h, h->ref, false, NULL, &t) == VM_DONE)
+			task_recycle(t);
+	}
+}

@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: MIT */
+#include "lua/connection.h"
+
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <lauxlib.h>
+
+#include "core/base.h"
+#include "core/guard.h"
+#include "lua/stream.h"
+#include "lua/udata.h"
+#include "lua/verdict.h"
+
+struct connection_object {
+	struct connection *c; /* NULL: it has ended, see last */
+	struct flow last;     /* a copy with strings of its own */
+	struct addr dst;
+	enum verdict said;
+	char *host, *tags, *dial_error; /* owned, of the ended one */
+};
+
+enum {
+	FIELD_ADDRESS,
+	FIELD_BYTES_DOWN,
+	FIELD_BYTES_UP,
+	FIELD_CLOSE_REASON,
+	FIELD_CTX,
+	FIELD_DIAL_ERROR,
+	FIELD_DST_IP,
+	FIELD_DST_LITERAL,
+	FIELD_DST_PORT,
+	FIELD_DURATION,
+	FIELD_HOST,
+	FIELD_HOST_SOURCE,
+	FIELD_ID,
+	FIELD_INBOUND,
+	FIELD_NETWORK,
+	FIELD_OPENED,
+	FIELD_REASON,
+	FIELD_RULE,
+	FIELD_SRC_IP,
+	FIELD_SRC_PORT,
+	FIELD_TAGS,
+	FIELD_TARGET,
+	FIELD_VERDICT,
+};
+
+static const char *const field_names[] = {
+	[FIELD_ADDRESS] = "address",
+	[FIELD_BYTES_DOWN] = "bytes_down",
+	[FIELD_BYTES_UP] = "bytes_up",
+	[FIELD_CLOSE_REASON] = "close_reason",
+	[FIELD_CTX] = "ctx",
+	[FIELD_DIAL_ERROR] = "dial_error",
+	[FIELD_DST_IP] = "dst_ip",
+	[FIELD_DST_LITERAL] = "dst_literal",
+	[FIELD_DST_PORT] = "dst_port",
+	[FIELD_DURATION] = "duration",
+	[FIELD_HOST] = "host",
+	[FIELD_HOST_SOURCE] = "host_source",
+	[FIELD_ID] = "id",
+	[FIELD_INBOUND] = "inbound",
+	[FIELD_NETWORK] = "network",
+	[FIELD_OPENED] = "opened",
+	[FIELD_REASON] = "reason",
+	[FIELD_RULE] = "rule",
+	[FIELD_SRC_IP] = "src_ip",
+	[FIELD_SRC_PORT] = "src_port",
+	[FIELD_TAGS] = "tags",
+	[FIELD_TARGET] = "target",
+	[FIELD_VERDICT] = "verdict",
+	NULL,
+};
+
+static int push_addr(lua_State *L, const struct addr *a, bool with_port)
+{
+	char text[ADDR_TEXT_MAX];
+	if (a->v)
+		lua_pushstring(L, addr_format(a, with_port, text));
+	else
+		lua_pushnil(L);
+	return 1;
+}
+
+/* The port, or nil: an echo has none. */
+static int push_port(lua_State *L, const struct flow *f, const struct addr *a)
+{
+	if (f->key.proto == IPPROTO_TCP || f->key.proto == IPPROTO_UDP)
+		lua_pushinteger(L, a->port);
+	else
+		lua_pushnil(L);
+	return 1;
+}
+
+static int push_text(lua_State *L, const char *text)
+{
+	lua_pushstring(L, text); /* nil for NULL */
+	return 1;
+}
+
+/* What became of it, in the words of the scripts: a redirect is an allow for the core. */
+static const char *verdict_text(const struct flow *f, enum verdict said)
+{
+	enum verdict v = f->decision.verdict;
+	if (v == VERDICT_ALLOW && (said == VERDICT_REDIRECT || said == VERDICT_VIA))
+		v = said;
+	return v == VERDICT_NONE || v == VERDICT_PENDING ? NULL : verdict_word(v);
+}
+
+/* The script's own table, made on first use, in the object's environment. */
+static int push_ctx(lua_State *L)
+{
+	lua_getfenv(L, 1);
+	lua_getmetatable(L, 1);
+	if (lua_rawequal(L, -1, -2)) {
+		lua_newtable(L);
+		lua_pushvalue(L, -1);
+		lua_setfenv(L, 1);
+	} else {
+		lua_pop(L, 1);
+	}
+	return 1;
+}
+
+static const char *host_of(const struct connection_object *o)
+{
+	const struct connection *c = o->c;
+	if (!c)
+		return o->host;
+	return c->rs->name_of ? c->rs->name_of(c->rs->name_arg, c->flow) : NULL;
+}
+
+static int connection_field(lua_State *L, void *self, int id)
+{
+	struct connection_object *o = self;
+	const struct connection *c = o->c;
+	const struct flow *f = c ? c->flow : &o->last;
+	bool ended = f->state == FLOW_STATE_ENDED;
+	switch (id) {
+	case FIELD_ADDRESS:
+		return push_addr(L, &o->dst, f->key.proto != IPPROTO_ICMP);
+	case FIELD_BYTES_DOWN:
+		lua_pushnumber(L, (lua_Number)f->bytes_down);
+		return 1;
+	case FIELD_BYTES_UP:
+		lua_pushnumber(L, (lua_Number)f->bytes_up);
+		return 1;
+	case FIELD_CLOSE_REASON:
+		return push_text(L, ended ? flow_cause_name(f->cause) : NULL);
+	case FIELD_CTX:
+		return push_ctx(L);
+	case FIELD_DIAL_ERROR:
+		return push_text(L, c ? c->dial_error : o->dial_error);
+	case FIELD_DST_IP:
+		return push_addr(L, &o->dst, false);
+	case FIELD_DST_LITERAL:
+		return push_addr(L, &f->key.dst, false);
+	case FIELD_DST_PORT:
+		return push_port(L, f, &o->dst);
+	case FIELD_DURATION: {
+		ev_tstamp until = ended ? f->ended : ev_now(vm_of(L)->loop);
+		lua_pushnumber(L, until > f->opened ? until - f->opened : 0);
+		return 1;
+	}
+	case FIELD_HOST:
+		return push_text(L, host_of(o));
+	case FIELD_HOST_SOURCE:
+		return push_text(L, host_of(o) ? "dns" : "literal");
+	case FIELD_ID:
+		lua_pushnumber(L, (lua_Number)f->id);
+		return 1;
+	case FIELD_INBOUND:
+		lua_pushboolean(L, false);
+		return 1;
+	case FIELD_NETWORK:
+		return push_text(L, f->ops->network);
+	case FIELD_OPENED:
+		lua_pushnumber(L, f->opened);
+		return 1;
+	case FIELD_REASON:
+		return push_text(L, f->decision.reason);
+	case FIELD_RULE:
+		return push_text(L, f->decision.rule);
+	case FIELD_SRC_IP:
+		return push_addr(L, &f->key.src, false);
+	case FIELD_SRC_PORT:
+		return push_port(L, f, &f->key.src);
+	case FIELD_TAGS:
+		return push_text(L, c ? c->tags : o->tags);
+	case FIELD_TARGET:
+		return push_addr(L, &f->decision.target, f->key.proto != IPPROTO_ICMP);
+	default:
+		return push_text(L, verdict_text(f, c ? c->said : o->said));
+	}
+}
+
+static int object_gc(lua_State *L)
+{
+	struct connection_object *o = lua_touserdata(L, 1);
+	free(o->host);
+	free(o->tags);
+	free(o->dial_error);
+	free(o->last.decision.rule);
+	free(o->last.decision.reason);
+	memset(o, 0, sizeof(*o));
+	return 0;
+}
+
+static int object_tostring(lua_State *L);
+static int l_tag(lua_State *L);
+static int l_close(lua_State *L);
+
+static const luaL_Reg methods[] = {{"tag", l_tag}, {"close", l_close}, {NULL, NULL}};
+
+static const struct udata_class connection_class = {
+	.name = "conn",
+	.fields = field_names,
+	.methods = methods,
+	.field = connection_field,
+	.gc = object_gc,
+	.tostring = object_tostring,
+	.read_only = "use conn.ctx for what you want to keep with it",
+};
+
+void connection_open(lua_State *L)
+{
+	udata_class(L, &connection_class);
+}
+
+static int object_tostring(lua_State *L)
+{
+	struct connection_object *o = udata_check(L, 1, &connection_class, "tostring");
+	char text[FLOW_TEXT_MAX];
+	lua_pushstring(L, flow_format(o->c ? o->c->flow : &o->last, text));
+	return 1;
+}
+
+struct connection *connection_check(lua_State *L, int i, const char *verb)
+{
+	struct connection_object *o = udata_check(L, i, &connection_class, verb);
+	return o->c;
+}
+
+static int l_tag(lua_State *L)
+{
+	struct connection *c = connection_check(L, 1, "tag");
+	const char *tag = luaL_checkstring(L, 2);
+	char text[256];
+	if (!c)
+		return luaL_error(L, "conn:tag: the connection has ended");
+	int n = snprintf(text, sizeof(text), "%s%s%s", c->tags ? c->tags : "", c->tags ? "," : "",
+		tag);
+	if (n >= (int)sizeof(text))
+		return luaL_error(L, "conn:tag: all tags together are longer than %d bytes",
+			(int)sizeof(text) - 1);
+	char *copy = strdup(text);
+	if (!copy)
+		return luaL_error(L, "not enough memory");
+	free(c->tags);
+	c->tags = copy;
+	return 0;
+}
+
+static void connection_end(struct deferred *d)
+{
+	struct connection *c = container_of(d, struct connection, ending);
+	c->flow->ops->abort(c->flow, FLOW_CAUSE_ABORTED); /* last: c may be gone */
+}
+
+/* Done from the loop: the flow may not end while a hook of its own runs. */
+static int l_close(lua_State *L)
+{
+	struct connection *c = connection_check(L, 1, "close");
+	if (c) {
+		c->ending.run = connection_end;
+		vm_defer(&c->rs->vm, &c->ending);
+	}
+	return 0;
+}
+
+/* --- from C ---------------------------------------------------------------------------------- */
+
+struct connection *connection_get(struct ruleset *rs, struct flow *f)
+{
+	if (f->policy)
+		return f->policy;
+	struct connection *c = calloc(1, sizeof(*c));
+	if (!c)
+		return NULL;
+	c->rs = ruleset_hold(rs);
+	c->flow = f;
+	c->ref = LUA_NOREF;
+	c->via_ref = LUA_NOREF;
+	c->rule_via = LUA_NOREF;
+	c->dialed_fd = -1;
+	c->facts.dst = guard_canonical(&f->key.dst);
+	c->facts.network = f->key.proto == IPPROTO_TCP ? FILTER_TCP
+		: f->key.proto == IPPROTO_UDP          ? FILTER_UDP
+						       : FILTER_ICMP;
+	list_init(&c->streams);
+	list_add_tail(&rs->connections, &c->link);
+	f->policy = c;
+	return c;
+}
+
+static int object_make(lua_State *L)
+{
+	struct connection *c = lua_touserdata(L, 1);
+	struct connection_object *o = udata_new(L, &connection_class, sizeof(*o));
+	/* A mark for "no table of the script's yet". */
+	lua_getmetatable(L, -1);
+	lua_setfenv(L, -2);
+	o->dst = c->facts.dst;
+	c->ref = luaL_ref(L, LUA_REGISTRYINDEX);
+	o->c = c; /* from here on nothing raises */
+	c->object = o;
+	return 0;
+}
+
+int connection_expose(struct connection *c)
+{
+	return c->object ? 0 : vm_protect(&c->rs->vm, object_make, c);
+}
+
+void connection_push(lua_State *L, struct connection *c)
+{
+	lua_rawgeti(L, LUA_REGISTRYINDEX, c->ref);
+}
+
+void connection_cancel(struct connection *c)
+{
+	ev_timer_stop(c->rs->vm.loop, &c->deadline);
+	if (c->task) {
+		struct task *t = c->task;
+		c->task = NULL;
+		task_discard(t);
+	}
+	vm_undefer(&c->dialed);
+	if (c->dialed_fd >= 0)
+		close(c->dialed_fd);
+	c->dialed_fd = -1;
+}
+
+static char *copy_text(const char *text)
+{
+	return text ? strdup(text) : NULL; /* without memory the field is nil */
+}
+
+void connection_free(struct connection *c)
+{
+	struct ruleset *rs = c->rs;
+	connection_cancel(c);
+	vm_undefer(&c->ending);
+	stream_close_all(&c->streams);
+	struct connection_object *o = c->object;
+	if (o) {
+		o->host = copy_text(host_of(o));
+		o->c = NULL;
+		o->said = c->said;
+		o->last = *c->flow;
+		o->last.decision.rule = copy_text(c->flow->decision.rule);
+		o->last.decision.reason = copy_text(c->flow->decision.reason);
+		o->last.policy = NULL;
+		o->tags = c->tags;
+		o->dial_error = c->dial_error;
+		luaL_unref(rs->vm.L, LUA_REGISTRYINDEX, c->ref);
+	} else {
+		free(c->tags);
+		free(c->dial_error);
+	}
+	luaL_unref(rs->vm.L, LUA_REGISTRYINDEX, c->via_ref);
+	free(c->early);
+	list_del(&c->link);
+	c->flow->policy = NULL;
+	free(c);
+	ruleset_put(rs);
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef NSNET_LUA_CONNECTION_H
+#define NSNET_LUA_CONNECTION_H
+
+#include <ev.h>
+#include <lua.h>
+#include <stdbool.h>
+
+#include "core/flow.h"
+#include "lua/ruleset.h"
+
+/* connection - a flow as scripts see it: `conn`. One per flow that was asked about; it is
+ * flow->policy from the first question to hooks.close.
+ *
+ * The Lua object is made when the first script looks. It outlives the flow: its fields then keep
+ * their last values, and its verbs raise.
+ */
+struct connection_object; /* the userdata */
+
+struct connection {
+	struct list link;   /* ruleset.connections */
+	struct ruleset *rs; /* held */
+	struct flow *flow;
+	struct facts facts;
+	struct connection_object *object; /* NULL until made */
+	int ref;                          /* registry reference of the object */
+	struct task *task; /* waits for this flow: a chain or a dialer; NULL = none */
+	ev_timer deadline; /* of that */
+	size_t next, rule; /* chain: the handler to ask next; in a block of rules, which of them */
+	const struct handler *asked; /* whose answer is awaited */
+	bool asked_named;            /* a cidr= of its filter named the address */
+	enum verdict said;           /* the scripts' verdict; NONE = the default's */
+	int via_ref;                 /* registry: the dialer of VIA, ours to free; or LUA_NOREF */
+	int rule_via;                /* the same of the rule that hit, the rule's */
+	struct list streams;         /* struct stream.owner, opened for this flow */
+	struct deferred ending;      /* conn:close() */
+	struct deferred dialed;      /* a dialer that answered at once */
+	int dialed_fd;               /* owned while dialed is waiting, or negative errno */
+	char *early;                 /* owned: what the dialer had read too much */
+	size_t early_len;
+	char *tags;       /* owned: "a,b" */
+	char *dial_error; /* owned: what a dialer said */
+};
+
+/* Makes the class known. Raises for memory. */
+void connection_open(lua_State *L);
+
+/* The connection of @f, made if it is new; NULL: no memory. */
+struct connection *connection_get(struct ruleset *rs, struct flow *f);
+
+/* Makes the object, unless it is there. 0, or -1: reported. */
+int connection_expose(struct connection *c);
+
+/* Pushes the object, which is there. Does not raise. */
+void connection_push(lua_State *L, struct connection *c);
+
+/* Forgets what waits. */
+void connection_cancel(struct connection *c);
+
+/* The flow has ended: keeps its last values in the object, frees @c and the reference to its rule
+ * set. */
+void connection_free(struct connection *c);
+
+/* The connection of the object at @i: raises if it is none, NULL if it has ended. */
+struct connection *connection_check(lua_State *L, int i, const char *verb);
+
+#endif

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: MIT */
+#include "lua/filter.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <lauxlib.h>
+
+#include "core/base.h"
+#include "core/guard.h"
+#include "lua/args.h"
+#include "lua/sets.h"
+#include "lua/text.h"
+#include "lua/udata.h"
+
+static int filter_gc(lua_State *L)
+{
+	struct filter *f = lua_touserdata(L, 1);
+	port_set_fini(&f->ports);
+	cidr_set_fini(&f->own_cidrs);
+	return 0;
+}
+
+static const struct udata_class filter_class = {.name = "filter", .gc = filter_gc};
+
+void filter_open(lua_State *L)
+{
+	udata_class(L, &filter_class);
+}
+
+static const char *const network_names[] = {"tcp", "udp", "icmp", NULL};
+static const char *const dir_names[] = {"out", "in", "both", NULL};
+
+/* Calls @each for the value at @i, or for each element if it is a list. */
+static void each_value(lua_State *L, int i, const char *key, struct filter *f,
+	void (*each)(lua_State *L, int i, struct filter *f))
+{
+	if (!lua_istable(L, i)) {
+		each(L, i, f);
+		return;
+	}
+	int n = (int)lua_objlen(L, i);
+	if (!n)
+		luaL_error(L, "%s={} is empty: it would match nothing", key);
+	for (int k = 1; k <= n; k++) {
+		lua_rawgeti(L, i, k);
+		each(L, lua_gettop(L), f);
+		lua_pop(L, 1);
+	}
+}
+
+static void read_network(lua_State *L, int i, struct filter *f)
+{
+	f->networks |= (uint8_t)(1 << args_enum(L, i, "network", network_names));
+}
+
+/* "8000" or "8000-8999" or 8000. Whole numbers only: what is not one is never rounded. */
+static void read_port(lua_State *L, int i, struct filter *f)
+{
+	double low = 0, high = 0;
+	if (lua_type(L, i) == LUA_TNUMBER) {
+		low = high = lua_tonumber(L, i);
+	} else if (lua_type(L, i) == LUA_TSTRING) {
+		char rest;
+		unsigned a, b;
+		const char *text = lua_tostring(L, i);
+		if (strspn(text, "0123456789-") != strlen(text))
+			luaL_error(L, "port=\"%s\" is no port or range like \"8000-8999\"", text);
+		int n = sscanf(text, "%5u-%5u%c", &a, &b, &rest);
+		if (n == 2) {
+			low = a;
+			high = b;
+		} else if (n == 1 && !strchr(text, '-')) {
+			low = high = a;
+		} else {
+			luaL_error(L, "port=\"%s\" is no port or range like \"8000-8999\"", text);
+		}
+	} else {
+		char kind[TEXT_KIND_MAX];
+		luaL_error(L, "port= must be a number or \"from-to\", not %s",
+			text_kind(L, i, kind));
+	}
+	if (!(low >= 1 && high <= 65535 && low <= high && low == (unsigned)low))
+		luaL_error(L, "port=%s is not within 1 and 65535", lua_tostring(L, i));
+	if (port_set_add(&f->ports, (unsigned)low, (unsigned)high))
+		luaL_error(L, "not enough memory");
+}
+
+static void read_cidr(lua_State *L, int i, struct filter *f)
+{
+	struct cidr c;
+	char kind[TEXT_KIND_MAX];
+	if (lua_type(L, i) != LUA_TSTRING)
+		luaL_error(L,
+			"cidr= must be a string like \"10.0.0.0/8\", a list of them or "
+			"nsnet.cidrs, not %s",
+			text_kind(L, i, kind));
+	const char *text = lua_tostring(L, i);
+	if (cidr_parse(&c, text))
+		luaL_error(L, "cidr=\"%s\" is no address or network (host bits must be zero)",
+			text);
+	if (cidr_set_add(&f->own_cidrs, &c))
+		luaL_error(L, "not enough memory");
+}
+
+static void read_flow_keys(lua_State *L, int i, struct filter *f)
+{
+	lua_getfield(L, i, "port");
+	if (!lua_isnil(L, -1)) {
+		each_value(L, lua_gettop(L), "port", f, read_port);
+		port_set_seal(&f->ports);
+		f->has_ports = true;
+	}
+	lua_pop(L, 1);
+	lua_getfield(L, i, "cidr");
+	if (!lua_isnil(L, -1)) {
+		f->has_cidrs = true;
+		f->cidrs = sets_test_cidrs(L, -1);
+		if (f->cidrs) {
+			/* The set stays alive with the filter. */
+			lua_newtable(L);
+			lua_pushvalue(L, -2);
+			lua_rawseti(L, -2, 1);
+			lua_setfenv(L, -3);
+		} else {
+			each_value(L, lua_gettop(L), "cidr", f, read_cidr);
+			f->cidrs = &f->own_cidrs;
+		}
+	}
+	lua_pop(L, 1);
+}
+
+static void read_packet_keys(lua_State *L, int i, struct filter *f)
+{
+	lua_getfield(L, i, "dir");
+	if (!lua_isnil(L, -1))
+		f->dirs = (uint8_t)(args_enum(L, -1, "dir", dir_names) + 1);
+	lua_pop(L, 1);
+	lua_getfield(L, i, "proto");
+	if (lua_type(L, -1) == LUA_TNUMBER) {
+		double n = lua_tonumber(L, -1);
+		if (!(n >= 0 && n <= 255 && n == (uint8_t)n))
+			luaL_error(L, "proto=%s is no IP protocol number", lua_tostring(L, -1));
+		f->has_proto = true;
+		f->proto = (uint8_t)n;
+	} else if (!lua_isnil(L, -1)) {
+		static const char *const names[] = {"tcp", "udp", "icmp", "icmpv6", NULL};
+		static const uint8_t number[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP,
+			IPPROTO_ICMPV6};
+		f->has_proto = true;
+		f->proto = number[args_enum(L, -1, "proto", names)];
+	}
+	lua_pop(L, 1);
+}
+
+struct filter *filter_read(lua_State *L, int i, enum filter_kind kind, const char *const *extra,
+	const char *what)
+{
+	static const char *const keys[] = {"port", "cidr", "network", "observe", NULL};
+	static const char *const packet_keys[] = {"port", "cidr", "dir", "proto", NULL};
+	const char *all[16];
+	size_t n = 0;
+	for (const char *const *k = kind == FILTER_KIND_PACKET ? packet_keys : keys; *k; k++) {
+		if (kind != FILTER_KIND_FLOW || strcmp(*k, "observe") != 0)
+			all[n++] = *k;
+	}
+	for (; extra && *extra && n < ARRAY_LEN(all) - 1; extra++)
+		all[n++] = *extra;
+	all[n] = NULL;
+	args_keys(L, i, all, what);
+
+	struct filter *f = udata_new(L, &filter_class, sizeof(*f));
+	f->dirs = FILTER_BOTH;
+	read_flow_keys(L, i, f);
+	if (kind == FILTER_KIND_PACKET) {
+		read_packet_keys(L, i, f);
+		f->networks = FILTER_ANY;
+		return f;
+	}
+	if (kind == FILTER_KIND_HOOK)
+		f->observe = args_bool(L, i, "observe", false);
+	lua_getfield(L, i, "network");
+	if (lua_isnil(L, -1))
+		f->networks = FILTER_ANY;
+	else
+		each_value(L, lua_gettop(L), "network", f, read_network);
+	lua_pop(L, 1);
+	return f;
+}
+
+bool filter_match(const struct filter *f, const struct facts *facts, bool *named)
+{
+	if (!(f->networks & facts->network))
+		return false;
+	/* The "port" of an echo is its identifier, which no rule means. */
+	if (f->has_ports &&
+		(facts->network == FILTER_ICMP || !port_set_has(&f->ports, facts->dst.port)))
+		return false;
+	if (f->has_cidrs) {
+		int bits = cidr_set_find(f->cidrs, &facts->dst);
+		if (bits < 0)
+			return false;
+		if (bits >= (facts->dst.v == 4 ? FILTER_NAMED_V4 : FILTER_NAMED_V6))
+			*named = true;
+	}
+	return true;
+}
+
+bool filter_match_packet(const struct filter *f, enum hook_dir dir, const struct packet *p)
+{
+	if (!(f->dirs & (dir == HOOK_DIR_OUT ? FILTER_OUT : FILTER_IN)))
+		return false;
+	if (f->has_proto && f->proto != p->proto)
+		return false;
+	/* The far end: where an outgoing packet goes, where an incoming one comes from. */
+	const struct addr *far = dir == HOOK_DIR_OUT ? &p->dst : &p->src;
+	if (f->has_ports) {
+		if ((p->proto != IPPROTO_TCP && p->proto != IPPROTO_UDP) || p->fragment)
+			return false;
+		if (!port_set_has(&f->ports, far->port))
+			return false;
+	}
+	if (f->has_cidrs) {
+		struct addr a = guard_canonical(far);
+		return cidr_set_find(f->cidrs, &a) >= 0;
+	}
+	return true;
+}

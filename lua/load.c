@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <lauxlib.h>
+
+#include "core/base.h"
+#include "core/log.h"
+#include "lua/scripts.h"
+#include "lua/loader.h"
+#include "lua/module.h"
+#include "lua/modules.h"
+#include "lua/sandbox.h"
+#include "lua/text.h"
+#include "lua/verdict.h"
+#include "lua/view.h"
+
+/* load - a rule set from the scripts: all are compiled before any runs, so that a mistake in the
+ * last one shows before the first has done anything.
+ */
+#define EXIT_NOINPUT 66
+#define EXIT_SOFTWARE 70
+
+#define LOAD_MS 1000 /* CPU time of a script's top level */
+#define START_SECONDS 10.
+
+struct load {
+	struct lua_host *h;
+	struct ruleset *rs;
+	int *ref;   /* of the compiled scripts */
+	int status; /* exit status */
+	size_t at;
+};
+
+/* Runs lua/nsnet/boot.lua, which makes coroutine, load and require. The sandbox's raw functions are
+ * on the stack. */
+static void load_boot(lua_State *L)
+{
+	const struct lua_module *m = lua_modules;
+	while (m->name && strcmp(m->name, "nsnet.boot") != 0)
+		m++;
+	if (!m->name || sandbox_compile(L, m->text, m->len, "=nsnet.boot"))
+		luaL_error(L, "the library is not whole: nsnet.boot");
+	lua_insert(L, -2);
+	lua_pushcfunction(L, loader_find);
+	lua_pushlightuserdata(L, &vm_wait_mark);
+	lua_call(L, 3, 0);
+}
+
+static int load_world(lua_State *L)
+{
+	struct load *load = lua_touserdata(L, 1);
+	sandbox_open(L, load->h->options.env_allow);
+	loader_open(L);
+	module_open(L, load->rs);
+	lua_setglobal(L, "nsnet");
+	view_open(L, load->rs);
+	load_boot(L);
+	sandbox_seal(L);
+	return 0;
+}
+
+static int load_compile(lua_State *L)
+{
+	struct load *load = lua_touserdata(L, 1);
+	const struct script *s = &load->h->script[load->at];
+	const char *text = s->text;
+	size_t len = text ? strlen(text) : 0;
+	if (!text) {
+		text = loader_push_file(L, s->name, &len);
+		if (!text) {
+			log_error("%s: %s", s->name, strerror(errno));
+			load->status = EXIT_NOINPUT;
+			return 0;
+		}
+		const char *why = load->h->options.insecure_perms ? NULL : loader_distrust(s->name);
+		if (why) {
+			log_error("%s %s, so it could be changed under us; mend its owner or mode, "
+				  "or use "
+				  "--insecure-perms",
+				s->name, why);
+			load->status = EXIT_SOFTWARE;
+			return 0;
+		}
+		/* "#!" lets a script name the program; its line end stays, for the numbers. */
+		if (len > 1 && text[0] == '#' && text[1] == '!') {
+			const char *end = memchr(text, '\n', len);
+			len -= end ? (size_t)(end - text) : len;
+			text = end ? end : "";
+		}
+	}
+	lua_pushfstring(L, s->text ? "=%s" : "@%s", s->name);
+	if (sandbox_compile(L, text, len, lua_tostring(L, -1))) {
+		log_error("%s", lua_tostring(L, -1));
+		load->status = EXIT_SOFTWARE;
+		return 0;
+	}
+	load->ref[load->at] = luaL_ref(L, LUA_REGISTRYINDEX);
+	return 0;
+}
+
+static struct ruleset *load_new(struct lua_host *h, bool reloading)
+{
+	struct ruleset *rs = calloc(1, sizeof(*rs));
+	if (!rs)
+		return NULL;
+	int err = vm_init(&rs->vm, h->options.loop, h->options.memory_max);
+	if (err) {
+		log_error("cannot make a Lua state: %s", strerror(-err));
+		free(rs);
+		return NULL;
+	}
+	rs->refs = 1;
+	rs->policy = h->options.policy;
+	rs->name_of = h->options.name_of;
+	rs->name_arg = h->options.name_arg;
+	rs->reloading = reloading;
+	list_init(&rs->connections);
+	list_init(&rs->own);
+	list_init(&rs->timers);
+	return rs;
+}
+
+/* The top level of a script. */
+static int load_run(struct load *load)
+{
+	struct task *t = task_new(&load->rs->vm, "the script's top level");
+	if (!t)
+		return EXIT_SOFTWARE;
+	t->budget_ms = LOAD_MS;
+	lua_rawgeti(t->co, LUA_REGISTRYINDEX, load->ref[load->at]);
+	if (vm_start(t, 0) != VM_DONE)
+		return EXIT_SOFTWARE;
+	task_recycle(t);
+	return 0;
+}
+
+static int load_all(struct load *load)
+{
+	struct lua_host *h = load->h;
+	if (vm_protect(&load->rs->vm, load_world, load))
+		return EXIT_SOFTWARE;
+	for (load->at = 0; load->at < h->script_len; load->at++) {
+		if (vm_protect(&load->rs->vm, load_compile, load))
+			return EXIT_SOFTWARE;
+		if (load->status)
+			return load->status;
+	}
+	load->rs->loading = true;
+	for (load->at = 0; load->at < h->script_len; load->at++) {
+		int status = load_run(load);
+		if (status)
+			return status;
+	}
+	load->rs->loading = false;
+	return 0;
+}
+
+int lua_host_load(struct lua_host *h)
+{
+	struct load load = {.h = h};
+	int status = EXIT_SOFTWARE;
+	load.ref = calloc(h->script_len + 1, sizeof(*load.ref));
+	load.rs = load.ref ? load_new(h, h->current != NULL) : NULL;
+	if (load.rs)
+		status = load_all(&load);
+	free(load.ref);
+	if (!load.rs)
+		return status;
+	if (status) {
+		ruleset_put(load.rs);
+		return status;
+	}
+	struct ruleset *old = h->current;
+	h->current = load.rs;
+	scripts_set_hooks(h);
+	if (old)
+		ruleset_put(old);
+	return 0;
+}
+
+/* --- on_start, on_exit ----------------------------------------------------------------------- */
+
+/* An on_start handler has returned: nothing, or nil and why not. */
+static bool start_judge(struct ruleset *rs, const struct handler *h, struct task *t)
+{
+	lua_State *co = t->co;
+	int n = lua_gettop(co);
+	char kind[TEXT_KIND_MAX];
+	bool ok = n == 0 || (n == 1 && (lua_isnil(co, 1) || lua_isboolean(co, 1)));
+	if (n == 1 && lua_isboolean(co, 1) && !lua_toboolean(co, 1))
+		ok = false;
+	if (!ok && n == 2 && lua_isnil(co, 1) && lua_isstring(co, 2))
+		log_error("%s: on_start: %s", h->where, lua_tostring(co, 2));
+	else if (!ok)
+		vm_complain(&rs->vm, h->where, h->name, NULL,
+			"on_start returned %s; return nothing, or nil and the reason why not to "
+			"start",
+			n > 1 ? "several values" : text_kind(co, 1, kind));
+	task_recycle(t);
+	return ok;
+}
+
+struct starting {
+	struct ruleset *rs;
+	const struct handler *h;
+	bool done, ok;
+};
+
+static void start_done(void *arg, struct task *t)
+{
+	struct starting *s = arg;
+	s->done = true;
+	s->ok = t && start_judge(s->rs, s->h, t);
+}
+
+static void start_on_timeout(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	UNUSED(revents);
+	bool *late = w->data;
+	*late = true;
+	ev_break(loop, EVBREAK_ONE);
+}
+
+static bool start_one(struct ruleset *rs, const struct handler *h, ev_timer *limit, bool *late)
+{
+	struct starting s = {.rs = rs, .h = h};
+	struct task *t = task_new(&rs->vm, h->name);
+	if (!t)
+		return false;
+	t->blocking = true;
+	t->owned = &rs->own;
+	t->done = start_done;
+	t->arg = &s;
+	lua_rawgeti(t->co, LUA_REGISTRYINDEX, h->ref);
+	switch (vm_start(t, 0)) {
+	case VM_DONE:
+		return start_judge(rs, h, t);
+	case VM_FAILED:
+		return false;
+	case VM_PENDING:
+		break;
+	}
+	while (!s.done && !*late && ev_is_active(limit))
+		ev_run(rs->vm.loop, EVRUN_ONCE);
+	if (s.done)
+		return s.ok;
+	vm_complain(&rs->vm, h->where, h->name, NULL, "on_start did not end within %.0f s",
+		START_SECONDS);
+	task_discard(t);
+	return false;
+}
+
+int lua_host_start(struct lua_host *h)
+{
+	struct ruleset *rs = h->current;
+	bool late = false, ok = true;
+	ev_timer limit;
+	ev_timer_init(&limit, start_on_timeout, START_SECONDS, 0.);
+	limit.data = &late;
+	ev_timer_start(h->options.loop, &limit);
+	for (size_t i = 0; ok && i < rs->starters.len; i++)
+		ok = start_one(rs, &rs->starters.v[i], &limit, &late);
+	ev_timer_stop(h->options.loop, &limit);
+	return ok ? 0 : EXIT_SOFTWARE;
+}
+
+void lua_host_exit(struct lua_host *h, int status)
+{
+	struct ruleset *rs = h->current;
+	for (size_t i = 0; i < rs->exits.len; i++) {
+		struct task *t = task_new(&rs->vm, "on_exit");
+		if (!t)
+			return;
+		lua_rawgeti(t->co, LUA_REGISTRYINDEX, rs->exits.v[i].ref);
+		lua_pushinteger(t->co, status);
+		if (vm_start(t, 1) == VM_DONE)
+			task_recycle(t);
+	}
+}

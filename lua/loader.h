@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef NSNET_LUA_LOADER_H
+#define NSNET_LUA_LOADER_H
+
+#include <lua.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/* loader - from files to functions: scripts, modules for require, lists. Source text only. */
+
+/* Makes the class of file contents known. Raises for memory. */
+void loader_open(lua_State *L);
+
+/* Pushes the path at @i as seen from the directory of the script that is running. Raises
+ * for memory. Returns it, lent by the stack. */
+const char *loader_push_path(lua_State *L, int i);
+
+/* Pushes an object that owns the contents of the file @path and returns them: @len bytes and a
+ * NUL, which the caller may change. NULL with errno set, nothing pushed: cannot be read, no
+ * file (EISDIR), larger than 64 MiB (EFBIG). Raises for memory. */
+char *loader_push_file(lua_State *L, const char *path, size_t *len);
+
+/* Why the script at @path should not be run: writable by others, or somebody else's. NULL if it
+ * may. Pipes and other special files are the caller's business. */
+const char *loader_distrust(const char *path);
+
+/* The function find(name) of require: returns a compiled module and where it is, or nil and
+ * where it was looked for. */
+int loader_find(lua_State *L);
+
+#endif

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: MIT */
+#include "lua/module.h"
+
+#include <string.h>
+
+#include <lauxlib.h>
+
+#include "core/log.h"
+#include "lua/connection.h"
+#include "lua/rules.h"
+#include "lua/sets.h"
+#include "lua/text.h"
+#include "lua/verdict.h"
+
+#define NSNET_LUA_API 1
+
+/* Handlers are registered while the scripts load, and only then: what decides about a connection
+ * must not depend on what happened to run before it. */
+static struct ruleset *loading(lua_State *L, const char *what)
+{
+	struct ruleset *rs = ruleset_of(L);
+	if (!rs->loading)
+		luaL_error(L, "nsnet.%s must be called while the script loads, not from a hook",
+			what);
+	return rs;
+}
+
+/* The arguments ([filter,] fn): reads both, adds the handler. */
+static struct handler *add(lua_State *L, struct handlers *hs, enum filter_kind kind,
+	const char *name)
+{
+	char text[TEXT_KIND_MAX];
+	const struct filter *filter = NULL;
+	int fn = 1, n = lua_gettop(L);
+	if (n == 2) {
+		fn = 2;
+		if (!lua_istable(L, 1))
+			luaL_error(L, "nsnet.%s: the filter must be a table, not %s", name,
+				text_kind(L, 1, text));
+	}
+	if (n < 1 || n > 2 || !lua_isfunction(L, fn))
+		luaL_error(L, "nsnet.%s takes ([filter,] function); the last argument is %s", name,
+			text_kind(L, n, text));
+	if (n == 2) {
+		lua_pushfstring(L, "nsnet.%s", name);
+		filter = filter_read(L, 1, kind, NULL, lua_tostring(L, -1));
+	}
+	struct handler *h = ruleset_add(L, hs, filter ? lua_gettop(L) : 0, fn, name, NULL);
+	h->filter = filter;
+	return h;
+}
+
+static int l_guard(lua_State *L)
+{
+	add(L, &loading(L, "guard")->guards, FILTER_KIND_FLOW, "guard");
+	return 0;
+}
+
+static int l_on_connect(lua_State *L)
+{
+	struct handler *h =
+		add(L, &loading(L, "on_connect")->chain, FILTER_KIND_HOOK, "on_connect");
+	h->networks = FILTER_TCP;
+	return 0;
+}
+
+static int l_on_flow(lua_State *L)
+{
+	struct handler *h = add(L, &loading(L, "on_flow")->chain, FILTER_KIND_HOOK, "on_flow");
+	h->networks = FILTER_UDP | FILTER_ICMP;
+	return 0;
+}
+
+static int l_on_packet(lua_State *L)
+{
+	add(L, &loading(L, "on_packet")->packets, FILTER_KIND_PACKET, "on_packet");
+	return 0;
+}
+
+static int l_on_close(lua_State *L)
+{
+	add(L, &loading(L, "on_close")->closers, FILTER_KIND_FLOW, "on_close");
+	return 0;
+}
+
+static int add_plain(lua_State *L, struct handlers *hs, const char *name)
+{
+	char kind[TEXT_KIND_MAX];
+	if (lua_gettop(L) != 1 || !lua_isfunction(L, 1))
+		return luaL_error(L, "nsnet.%s takes one function, not %s", name,
+			text_kind(L, 1, kind));
+	ruleset_add(L, hs, 0, 1, name, NULL);
+	return 0;
+}
+
+static int l_on_start(lua_State *L)
+{
+	return add_plain(L, &loading(L, "on_start")->starters, "on_start");
+}
+
+static int l_on_exit(lua_State *L)
+{
+	return add_plain(L, &loading(L, "on_exit")->exits, "on_exit");
+}
+
+static int l_rules(lua_State *L)
+{
+	struct ruleset *rs = loading(L, "rules");
+	char kind[TEXT_KIND_MAX], where[TEXT_WHERE_MAX];
+	if (lua_gettop(L) != 1 || !lua_istable(L, 1))
+		return luaL_error(L, "nsnet.rules takes one list of rules, not %s",
+			text_kind(L, 1, kind));
+	lua_pushnil(L);
+	while (lua_next(L, 1)) {
+		if (lua_type(L, -2) != LUA_TNUMBER)
+			return luaL_error(L,
+				"nsnet.rules: '%s' is outside of a rule: write { { ... }, { ... } "
+				"}",
+				(text_push(L, -2), lua_tostring(L, -1)));
+		lua_pop(L, 1);
+	}
+	struct rules *block = rules_read(L, 1);
+	ruleset_add(L, &rs->chain, 0, lua_gettop(L), "rules", text_where(L, 1, where))->rules =
+		block;
+	return 0;
+}
+
+static int l_default(lua_State *L)
+{
+	struct ruleset *rs = loading(L, "default");
+	char kind[TEXT_KIND_MAX];
+	const struct verdict_value *v = verdict_test(L, 1);
+	if (!v || (v->verdict != VERDICT_ALLOW && v->verdict != VERDICT_DENY))
+		return luaL_error(L, "nsnet.default takes nsnet.allow or nsnet.deny, not %s",
+			v ? verdict_word(v->verdict) : text_kind(L, 1, kind));
+	rs->default_deny = v->verdict == VERDICT_DENY;
+	rs->default_set = true;
+	return 0;
+}
+
+/* --- log ------------------------------------------------------------------------------------- */
+
+/* The text of (format, ...) or (value): string.format is only asked if there is something to fill
+ * in, so that a "%" in plain text is no error. */
+static const char *log_text(lua_State *L)
+{
+	if (lua_gettop(L) > 1) {
+		luaL_checkstring(L, 1);
+		lua_pushvalue(L, lua_upvalueindex(1));
+		lua_insert(L, 1);
+		lua_call(L, lua_gettop(L) - 1, 1);
+	} else {
+		luaL_checkany(L, 1);
+		text_push(L, 1);
+	}
+	return lua_tostring(L, -1);
+}
+
+static int l_log_debug(lua_State *L)
+{
+	if (log_enabled(LOG_LEVEL_INFO))
+		log_info("%s", log_text(L));
+	return 0;
+}
+
+/* What a script says is meant to be seen: the level that is shown unless -q asks for silence. */
+static int l_log_info(lua_State *L)
+{
+	if (log_enabled(LOG_LEVEL_WARN))
+		log_warn("%s", log_text(L));
+	return 0;
+}
+
+static int l_log_error(lua_State *L)
+{
+	log_error("%s", log_text(L));
+	return 0;
+}
+
+static int l_log_conn(lua_State *L)
+{
+	connection_check(L, 1, "log");
+	lua_getfield(L, 1, "host");
+	const char *host = lua_tostring(L, -1);
+	text_push(L, 1);
+	log_warn("%s%s%s%s", lua_tostring(L, -1), host ? " (" : "", host ? host : "",
+		host ? ")" : "");
+	return 0;
+}
+
+static void open_log(lua_State *L)
+{
+	static const luaL_Reg functions[] = {{"debug", l_log_debug}, {"info", l_log_info},
+		{"warn", l_log_info}, {"error", l_log_error}, {"conn", l_log_conn}, {NULL, NULL}};
+	lua_newtable(L);
+	for (const luaL_Reg *f = functions; f->name; f++) {
+		lua_getglobal(L, "string");
+		lua_getfield(L, -1, "format");
+		lua_remove(L, -2);
+		lua_pushcclosure(L, f->func, 1);
+		lua_setfield(L, -2, f->name);
+	}
+	lua_setfield(L, -2, "log");
+}
+
+/* --- the table ------------------------------------------------------------------------------- */
+
+static int l_require_api(lua_State *L)
+{
+	int n = luaL_checkint(L, 1);
+	if (n != NSNET_LUA_API)
+		return luaL_error(L,
+			"this script is for version %d of the Lua API, this program has %d", n,
+			NSNET_LUA_API);
+	return 0;
+}
+
+static int l_unknown(lua_State *L)
+{
+	text_push(L, 2);
+	return luaL_error(L, "there is no nsnet.%s", lua_tostring(L, -1));
+}
+
+static int l_fixed(lua_State *L)
+{
+	text_push(L, 2);
+	return luaL_error(L, "nsnet.%s cannot be set; shared state goes in nsnet.state",
+		lua_tostring(L, -1));
+}
+
+static const luaL_Reg functions[] = {
+	{"guard", l_guard},
+	{"on_connect", l_on_connect},
+	{"on_flow", l_on_flow},
+	{"on_packet", l_on_packet},
+	{"on_close", l_on_close},
+	{"on_start", l_on_start},
+	{"on_exit", l_on_exit},
+	{"rules", l_rules},
+	{"default", l_default},
+	{"require_api", l_require_api},
+	{NULL, NULL},
+};
+
+void module_open(lua_State *L, struct ruleset *rs)
+{
+	lua_newtable(L); /* what scripts hold: empty, so that every access comes through __index */
+	lua_newtable(L); /* what is there */
+	luaL_setfuncs(L, functions, 0);
+	verdict_open(L);
+	filter_open(L);
+	rules_open(L);
+	sets_open(L);
+	connection_open(L);
+	open_log(L);
+	lua_newtable(L);
+	lua_setfield(L, -2, "state");
+	lua_pushinteger(L, NSNET_LUA_API);
+	lua_setfield(L, -2, "api");
+	lua_pushboolean(L, rs->reloading);
+	lua_setfield(L, -2, "reloading");
+
+	lua_newtable(L); /* the metatable of what is there: unknown names raise */
+	lua_pushcfunction(L, l_unknown);
+	lua_setfield(L, -2, "__index");
+	lua_setmetatable(L, -2);
+	lua_newtable(L); /* the metatable of the proxy */
+	lua_insert(L, -2);
+	lua_setfield(L, -2, "__index");
+	lua_pushcfunction(L, l_fixed);
+	lua_setfield(L, -2, "__newindex");
+	lua_pushliteral(L, "nsnet");
+	lua_setfield(L, -2, "__metatable");
+	lua_setmetatable(L, -2);
+}

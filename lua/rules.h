@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef NSNET_LUA_RULES_H
+#define NSNET_LUA_RULES_H
+
+#include <ev.h>
+#include <lua.h>
+#include <stdint.h>
+
+#include "lua/filter.h"
+#include "lua/verdict.h"
+
+/* rules - a block of nsnet.rules{...}, compiled: conditions and a verdict each, first match wins.
+ */
+struct rule {
+	const struct filter *filter; /* kept by the block's environment */
+	struct verdict_value verdict;
+	const char *reason; /* lent by the verdict, which the environment keeps; or NULL */
+	int dialer_ref;     /* registry: the function of VIA, or LUA_NOREF */
+	int when_ref;       /* registry: a last condition in Lua, or LUA_NOREF */
+	const char *label;  /* "github (rules.lua:8)"; lent by the environment */
+	uint64_t hits;
+	ev_tstamp last_hit;
+};
+
+struct rules {
+	struct rule *rule; /* owned */
+	size_t len;
+};
+
+/* Makes the class known. Raises for memory. */
+void rules_open(lua_State *L);
+
+/* Compiles the list at @i; pushes the object that owns the block. Raises with what is wrong. */
+struct rules *rules_read(lua_State *L, int i);
+
+/* The first rule at or after @from whose conditions hold (but @when), or NULL. */
+struct rule *rules_find(const struct rules *rs, size_t from, const struct facts *facts,
+	bool *named);
+
+#endif

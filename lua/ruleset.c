@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+#include "lua/ruleset.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <lauxlib.h>
+
+#include "core/base.h"
+#include "lua/stream.h"
+#include "lua/text.h"
+
+struct ruleset *ruleset_of(lua_State *L)
+{
+	return container_of(vm_of(L), struct ruleset, vm);
+}
+
+struct handler *ruleset_add(lua_State *L, struct handlers *hs, int filter, int fn, const char *name,
+	const char *where)
+{
+	char text[TEXT_WHERE_MAX];
+	/* What may raise comes first; what it leaves in the registry ends with
+	 * the state. */
+	if (filter) {
+		lua_pushvalue(L, filter);
+		luaL_ref(L, LUA_REGISTRYINDEX);
+	}
+	lua_pushvalue(L, fn);
+	int ref = luaL_ref(L, LUA_REGISTRYINDEX);
+	if (hs->len == hs->cap) {
+		size_t cap = hs->cap ? hs->cap * 2 : 8;
+		struct handler *v = realloc(hs->v, cap * sizeof(*v));
+		if (!v)
+			luaL_error(L, "not enough memory");
+		hs->v = v;
+		hs->cap = cap;
+	}
+	char *copy = strdup(where ? where : text_function(L, fn, text));
+	if (!copy)
+		luaL_error(L, "not enough memory");
+	struct handler *h = &hs->v[hs->len++];
+	*h = (struct handler){.ref = ref, .name = name, .where = copy, .networks = FILTER_ANY};
+	return h;
+}
+
+struct ruleset *ruleset_hold(struct ruleset *rs)
+{
+	rs->refs++;
+	return rs;
+}
+
+static void handlers_fini(struct handlers *hs)
+{
+	for (size_t i = 0; i < hs->len; i++)
+		free(hs->v[i].where);
+	free(hs->v);
+}
+
+void ruleset_put(struct ruleset *rs)
+{
+	if (--rs->refs)
+		return;
+	assert(list_empty(&rs->connections));
+	vm_fini(&rs->vm);
+	struct handlers *all[] = {&rs->guards, &rs->chain, &rs->dialers, &rs->packets, &rs->closers,
+		&rs->starters, &rs->exits};
+	for (size_t i = 0; i < ARRAY_LEN(all); i++)
+		handlers_fini(all[i]);
+	free(rs);
+}

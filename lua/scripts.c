@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+#include "lua/scripts.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base.h"
+#include "core/log.h"
+#include "lua/chain.h"
+#include "lua/connection.h"
+#include "lua/view.h"
+
+/* The functions of struct hooks: from a flow to the rule set that answers for it. A new flow asks
+ * the current one; one that was asked before stays with its own. */
+
+static enum verdict hook_ask(void *arg, struct flow *f, struct decision *d)
+{
+	struct lua_host *h = arg;
+	struct connection *c = connection_get(h->current, f);
+	if (!c) {
+		log_error("no memory for a connection: denied");
+		return VERDICT_DENY;
+	}
+	return chain_ask(c, d);
+}
+
+static bool hook_packet(void *arg, enum hook_dir dir, struct packet *p)
+{
+	struct lua_host *h = arg;
+	return view_ask(h->current, dir, p);
+}
+
+static void hook_cancel(void *arg, struct flow *f)
+{
+	UNUSED(arg);
+	if (f->policy)
+		connection_cancel(f->policy);
+}
+
+static void hook_close(void *arg, struct flow *f)
+{
+	UNUSED(arg);
+	struct connection *c = f->policy;
+	if (!c)
+		return;
+	connection_cancel(c);
+	chain_closed(c);
+	connection_free(c);
+}
+
+/* A hook that nobody registered stays NULL. */
+void scripts_set_hooks(struct lua_host *h)
+{
+	const struct ruleset *rs = h->current;
+	bool tcp = rs->guards.len || rs->closers.len, flow = tcp;
+	for (size_t i = 0; i < rs->chain.len; i++) {
+		tcp |= rs->chain.v[i].networks & FILTER_TCP;
+		flow |= (rs->chain.v[i].networks & (FILTER_UDP | FILTER_ICMP)) != 0;
+	}
+	h->hooks.arg = h;
+	h->hooks.connect = tcp ? hook_ask : NULL;
+	h->hooks.flow = flow ? hook_ask : NULL;
+	h->hooks.packet = rs->packets.len ? hook_packet : NULL;
+	/* These also serve the flows of earlier rule sets. */
+	h->hooks.cancel = hook_cancel;
+	h->hooks.close = hook_close;
+	if (!h->options.default_fixed)
+		h->options.policy->default_deny = rs->default_deny;
+}
+
+const struct hooks *lua_host_hooks(struct lua_host *h)
+{
+	return &h->hooks;
+}
+
+struct lua_host *lua_host_new(const struct lua_options *o)
+{
+	struct lua_host *h = calloc(1, sizeof(*h));
+	if (!h)
+		return NULL;
+	h->options = *o;
+	if (!h->options.memory_max)
+		h->options.memory_max = 64 << 20;
+	return h;
+}
+
+void lua_host_free(struct lua_host *h)
+{
+	if (!h)
+		return;
+	if (h->current)
+		ruleset_put(h->current);
+	for (size_t i = 0; i < h->script_len; i++) {
+		free(h->script[i].name);
+		free(h->script[i].text);
+	}
+	free(h->script);
+	free(h);
+}
+
+static int add(struct lua_host *h, const char *name, const char *text)
+{
+	struct script *v = realloc(h->script, (h->script_len + 1) * sizeof(*v));
+	if (!v)
+		return -ENOMEM;
+	h->script = v;
+	struct script *s = &v[h->script_len];
+	s->name = strdup(name);
+	s->text = text ? strdup(text) : NULL;
+	if (!s->name || (text && !s->text)) {
+		free(s->name);
+		free(s->text);
+		return -ENOMEM;
+	}
+	h->script_len++;
+	return 0;
+}
+
+int lua_host_add_file(struct lua_host *h, const char *path)
+{
+	return add(h, path, NULL);
+}
+
+int lua_host_add_code(struct lua_host *h, const char *name, const char *text)
+{
+	return add(h, name, text);
+}
+
+unsigned long long lua_host_errors(const struct lua_host *h)
+{
+	return h->current ? h->current->vm.report.total : 0;
+}

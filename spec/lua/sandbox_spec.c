@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "spec/lua/rig.h"
+
+#define PUBLIC "198.51.100.7:443"
+
+static void what_is_not_safe_is_not_there(void **state)
+{
+	(void)state;
+	struct rig r;
+	rig_open(&r);
+	/* Walks everything that can be reached: tables, metatables, and finds no way out. */
+	rig_run(&r,
+		"for _, name in ipairs { 'ffi', 'jit', 'io', 'package', 'dofile', 'loadfile',\n"
+		"    'setfenv', 'getfenv', 'newproxy', 'gcinfo', 'module' } do\n"
+		"  assert(rawget(_G, name) == nil, name)\n"
+		"end\n"
+		"local allowed = { os = { clock = 1, date = 1, difftime = 1, time = 1, getenv = 1 "
+		"},\n"
+		"  debug = { traceback = 1 } }\n"
+		"for lib, names in pairs(allowed) do\n"
+		"  for name in pairs(_G[lib]) do assert(names[name], lib .. '.' .. name) end\n"
+		"end\n"
+		"assert(string.dump == nil)\n"
+		"local seen = {}\n"
+		"local function walk(v, path)\n"
+		"  if type(v) ~= 'table' or seen[v] then return end\n"
+		"  seen[v] = true\n"
+		"  for k, e in next, v do\n"
+		"    local name = path .. '.' .. tostring(k)\n"
+		"    assert(not name:find('ffi') and not name:find('loadlib') and k ~= 'execute'\n"
+		"      and k ~= 'getupvalue' and k ~= 'sethook' and k ~= 'dump' and k ~= 'popen', "
+		"name)\n"
+		"    walk(e, name)\n"
+		"  end\n"
+		"  local mt = getmetatable(v)\n"
+		"  walk(mt, path .. '<meta>')\n"
+		"end\n"
+		"walk(_G, '_G')\n"
+		"assert(getmetatable('') == 'strings')\n"
+		"for _, name in ipairs { 'ffi', 'jit', 'string.buffer', 'nsnet.boot', 'io' } do\n"
+		"  local ok, err = pcall(require, name)\n"
+		"  assert(not ok and err:find('was not found'), name)\n"
+		"end\n");
+	rig_close(&r);
+}
+
+static void only_text_is_loaded(void **state)
+{
+	(void)state;
+	struct rig r;
+	rig_open(&r);
+	rig_run(&r,
+		"local fn, err = load('\\27LJ\\2\\0')\n"
+		"assert(not fn and err:find 'attempt to load chunk with wrong mode', err)\n"
+		"assert(loadstring('return 1 + 1')() == 2)\n"
+		"local n = 0\n"
+		"local parts = { 'return ', '40 + 2', nil }\n"
+		"assert(load(function() n = n + 1 return parts[n] end)() == 42)\n"
+		"assert(load('return x', 'x', 't', { x = 7 })() == 7)\n"
+		"local none, message = load('return =', '=code')\n"
+		"assert(none == nil and message:find '^code:1:', message)\n");
+	rig_close(&r);
+}
+
+static void a_script_that_does_not_load_stops_the_start(void **state)
+{
+	(void)state;
+	static const char *const bad[][2] = {
+		{"local x = = 1", "rules.lua:1: unexpected symbol near '='"},
+		{"\n\nnsnet.on_conect(function() end)", "rules.lua:3: there is no nsnet.on_conect"},
+		{"x = 1", "rules.lua:1: assignment to global 'x' (missing local?"},
+		{"print(y)", "rules.lua:1: undefined global 'y'"},
+		{"nsnet.on_connect({ prot = 'tcp' }, print)",
+			"nsnet.on_connect: unknown option 'prot'; there are: port, cidr, network, "
+			"observe"},
+		{"nsnet.on_connect({ port = 65536 }, print)",
+			"port=65536 is not within 1 and 65535"},
+		{"nsnet.on_connect({ port = 0 }, print)", "port=0 is not within"},
+		{"nsnet.on_connect({ port = 1.5 }, print)", "port=1.5 is not within"},
+		{"nsnet.on_connect({ port = '80-' }, print)", "port=\"80-\" is no port"},
+		{"nsnet.on_connect({ port = '90-80' }, print)", "is not within"},
+		{"nsnet.on_connect({ port = ' 80' }, print)", "port=\" 80\" is no port"},
+		{"nsnet.on_connect({ port = {} }, print)", "port={} is empty"},
+		{"nsnet.on_connect({ port = true }, print)", "port= must be a number"},
+		{"nsnet.on_connect({ cidr = '10.0.0.1/8' }, print)", "host bits must be zero"},
+		{"nsnet.on_connect({ cidr = '10.0.0.0/33' }, print)", "is no address or network"},
+		{"nsnet.on_connect({ network = 'sctp' }, print)",
+			"network=\"sctp\" is not one of: tcp, udp"},
+		{"nsnet.on_connect({ observe = 1 }, print)", "observe= must be true or false"},
+		{"nsnet.on_connect(1)", "the last argument is a number"},
+		{"nsnet.on_connect()", "nsnet.on_connect takes ([filter,] function)"},
+		{"nsnet.on_packet({ network = 'tcp' }, print)",
+			"unknown option 'network'; there are: port"},
+		{"nsnet.rules { { port = 1 } }",
+			"rule 1 ends with nil; it must end with a verdict"},
+		{"nsnet.rules { { port = 1, true } }", "rule 1 ends with a boolean"},
+		{"nsnet.rules { { prt = 1, nsnet.allow } }", "rule 1: unknown option 'prt'"},
+		{"nsnet.rules { { nsnet.allow, nsnet.deny } }", "rule 1: unknown option '2'"},
+		{"nsnet.rules { port = 1, nsnet.deny }", "'port' is outside of a rule"},
+		{"nsnet.default(nsnet.drop)",
+			"nsnet.default takes nsnet.allow or nsnet.deny, not drop"},
+		{"nsnet.default 'deny'",
+			"nsnet.default takes nsnet.allow or nsnet.deny, not a string"},
+		{"nsnet.allow = nsnet.deny", "nsnet.allow cannot be set"},
+		{"nsnet.cidrs { '10.0.0.0/8', 'x' }",
+			"nsnet.cidrs: \"x\" is no address or network"},
+		{"nsnet.domains { 'a b' }", "nsnet.domains: \"a b\" is no domain name"},
+		{"nsnet.domains 'no/such/list.txt'", "no/such/list.txt: No such file"},
+		{"require 'no.such'", "rules.lua:1: module 'no.such' was not found:"},
+		{"require '../x'", "no module name"},
+		{"while true do end", "CPU budget of 1000 ms exceeded"},
+		{"os.getenv 'HOME'", "os.getenv(\"HOME\") is not allowed; start with --env=HOME"},
+		{"collectgarbage()", "collectgarbage can only \"count\""},
+		{"error('x', 0)", "rules.lua:1: x"},
+		{"nsnet.require_api(2)", "version 2 of the Lua API"},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		struct rig r;
+		rig_open(&r);
+		assert_int_equal(rig_load(&r, bad[i][0]), 70);
+		const char *log = rig_log(&r);
+		assert_has(log, bad[i][1]);
+		assert_has(log, "nsnet-host: ");
+		rig_close(&r);
+	}
+}
+
+static void a_file_that_cannot_be_read_is_66(void **state)
+{
+	(void)state;
+	struct rig r;
+	rig_open(&r);
+	assert_int_equal(lua_host_add_file(r.host, "/nonexistent/rules.lua"), 0);
+	assert_int_equal(lua_host_load(r.host), 66);
+	assert_string_equal(rig_log(&r),
+		"nsnet-host: /nonexistent/rules.lua: No such file or directory\n");
+	rig_close(&r);
+	rig_open(&r);
+	assert_int_equal(lua_host_add_file(r.host, "/tmp"), 0);
+	assert_int_equal(lua_host_load(r.host), 66);
+	assert_has(rig_log(&r), "/tmp: Is a directory");
+	rig_close(&r);
+}
+
+/* Writes @text to a new file in @dir. */
+static void put(const char *dir, const char *name, const char *text, mode_t mode)
+{
+	char path[256];
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	FILE *file = fopen(path, "w");
+	assert_non_null(file);
+	fputs(text, file);
+	fclose(file);
+	assert_int_equal(chmod(path, mode), 0);
+}
+
+static void files_find_their_neighbors(void **state)
+{
+	(void)state;
+	struct rig r;
+	char dir[] = "/tmp/nsnet-spec-XXXXXX", path[64], command[64];
+	assert_non_null(mkdtemp(dir));
+	put(dir, "main.lua",
+		"#!/usr/bin/env nsnet-host\nlocal m = require 'helper'\n"
+		"assert(m == require 'helper' and m.n == 1)\n"
+		"assert(nsnet.domains('list.txt').count == 2)\n"
+		"nsnet.on_connect(function() error 'here' end)\n",
+		0600);
+	put(dir, "helper.lua", "local n = 0\nn = n + 1\nreturn { n = n }\n", 0600);
+	put(dir, "list.txt", "# comment\n example.com # x\n\n.example.org\r\n", 0600);
+	put(dir, "open.lua", "", 0666);
+	snprintf(path, sizeof(path), "%s/main.lua", dir);
+	rig_open(&r);
+	assert_int_equal(lua_host_add_file(r.host, path), 0);
+	rig_run(&r, "");
+	assert_int_equal(rig_verdict(&r, IPPROTO_TCP, PUBLIC), VERDICT_DENY);
+	assert_has(rig_log(&r), "/main.lua:5: here");
+	rig_close(&r);
+	snprintf(path, sizeof(path), "%s/open.lua", dir);
+	rig_open(&r);
+	assert_int_equal(lua_host_add_file(r.host, path), 0);
+	assert_int_equal(lua_host_load(r.host), 70);
+	assert_has(rig_log(&r), "open.lua is writable by everybody");
+	rig_close(&r);
+	snprintf(command, sizeof(command), "rm -r %s", dir);
+	assert_int_equal(system(command), 0);
+}
+
+static void a_runaway_costs_one_flow(void **state)
+{
+	(void)state;
+	static const char *const runaways[] = {
+		"while true do end",
+		"local x = 0 while true do x = x + 1 end",
+		"while true do pcall(function() while true do end end) end",
+		"while true do pcall(error) end",
+		"table.sort({ 1, 2, 3 }, function() while true do end end)",
+		"('x'):gsub('x', function() while true do end end)",
+		"coroutine.wrap(function() while true do end end)()",
+		"local function f() coroutine.wrap(f)() end while true do pcall(f) end",
+		"while true do local co = coroutine.create(function() while true do end end) "
+		"coroutine.resume(co) end",
+		"setmetatable({}, { __index = function() while true do end end }).x()",
+		"for _ in function() return 1 end do end",
+		"local t = {} while true do t[#t + 1] = {} end",
+		"local s = 'x' while true do s = s .. s end",
+		"return ('x'):rep(1e9)",
+		"xpcall(error, function() while true do end end)",
+	};
+	struct rig r;
+	rig_open(&r);
+	char code[4096] = "local run = {\n";
+	for (size_t i = 0; i < ARRAY_LEN(runaways); i++)
+		snprintf(code + strlen(code), sizeof(code) - strlen(code), "function() %s end,\n",
+			runaways[i]);
+	strcat(code,
+		"}\nnsnet.on_connect(function(c)\n"
+		"if c.dst_port == 443 then return nsnet.allow end\n"
+		"run[c.dst_port]() return nsnet.allow end)");
+	rig_run(&r, code);
+	for (size_t i = 0; i < ARRAY_LEN(runaways); i++) {
+		char dst[32];
+		snprintf(dst, sizeof(dst), "198.51.100.7:%zu", i + 1);
+		assert_int_equal(rig_verdict(&r, IPPROTO_TCP, dst), VERDICT_DENY);
+		/* Told with the line, and the next flow is served. */
+		assert_has(rig_log(&r), "rules.lua:");
+		assert_int_equal(rig_verdict(&r, IPPROTO_TCP, PUBLIC), VERDICT_ALLOW);
+	}
+	rig_close(&r);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		rig_test(what_is_not_safe_is_not_there),
+		rig_test(only_text_is_loaded),
+		rig_test(a_script_that_does_not_load_stops_the_start),
+		rig_test(a_file_that_cannot_be_read_is_66),
+		rig_test(files_find_their_neighbors),
+		rig_test(a_runaway_costs_one_flow),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
