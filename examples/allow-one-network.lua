@@ -1,0 +1,7 @@
+-- SPDX-License-Identifier: MIT
+-- Deny everything but one network. Rules are conditions and a verdict; the first that matches wins.
+nsnet.default(nsnet.deny)
+
+nsnet.rules {
+  { name = "lab", cidr = "198.51.100.0/24", nsnet.allow },
+}
