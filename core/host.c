@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "host.h"
 
+#include <errno.h>
 #include <ev.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +24,8 @@
 #include "stack.h"
 #include "tun.h"
 #include "udp.h"
+
+#include "lua/api.h"
 
 #define NET4 "10.0.0.1/24"
 #define NET6 "fd6e:736e:6574::1/64"
@@ -52,6 +55,7 @@ struct host {
 	struct dns dns;
 	struct gate gate;
 	struct drain drain;
+	struct lua_host *lua; /* NULL without a script */
 	int status;
 };
 
@@ -107,6 +111,8 @@ static void host_on_exit(void *arg, int status)
 	struct host *h = arg;
 
 	h->status = status;
+	if (h->lua)
+		lua_host_exit(h->lua, status);
 	if (drain_start(&h->drain, h->loop, child_take_diag(&h->child), host_pending,
 		    host_on_drained, h) == 1)
 		ev_break(h->loop, EVBREAK_ALL);
@@ -144,6 +150,40 @@ static int start_child(struct host *h, const struct inherit *inherit)
 	a = self_addr(&h->guard.inside6, SELF_DNS6);
 	c.shim.dns6 = addr_format(&a, false, dns6);
 	return child_start(&h->child, h->loop, &c);
+}
+
+/* ---- rules ---- */
+
+/* 0, or the exit status after a message. */
+static int load_rules(struct host *h)
+{
+	const struct options *o = h->o;
+	const struct lua_options lo = {
+		.loop = h->loop,
+		.policy = &h->policy,
+		.default_fixed = o->default_set,
+	};
+	int rc = 0;
+
+	if (!o->script_count)
+		return 0;
+	h->lua = lua_host_new(&lo);
+	if (!h->lua)
+		rc = -ENOMEM;
+	for (size_t i = 0; i < o->script_count && rc == 0; i++) {
+		const struct options_script *s = &o->scripts[i];
+
+		rc = s->code ? lua_host_add_code(h->lua, "-e", s->text)
+			     : lua_host_add_file(h->lua, s->text);
+	}
+	if (rc < 0) {
+		log_error("cannot make a Lua state: %s", strerror(-rc));
+		return EXIT_RULES;
+	}
+	rc = lua_host_load(h->lua);
+	if (rc == 0)
+		h->policy.hooks = lua_host_hooks(h->lua);
+	return rc;
 }
 
 /* ---- building ---- */
@@ -249,8 +289,10 @@ static int serve(struct host *h, const struct inherit *inherit, int tun_fd)
 		goto no_dns;
 	connect_gate(h);
 	step = "the command";
-	rc = child_go(&h->child);
-	if (rc == 0)
+	h->status = h->lua ? lua_host_start(h->lua) : 0;
+	if (h->status == 0)
+		rc = child_go(&h->child);
+	if (h->status == 0 && rc == 0)
 		ev_run(h->loop, 0);
 	drain_stop(&h->drain);
 	tun_stop(&h->tun);
@@ -270,23 +312,34 @@ no_flows:
 	return rc;
 }
 
+static int init_loop(struct host *h)
+{
+	h->loop = ev_default_loop(EVFLAG_AUTO);
+	if (h->loop)
+		return 0;
+	log_error("cannot make an event loop: epoll is missing");
+	return EXIT_PREFLIGHT;
+}
+
 int host_run(const struct options *o, const struct inherit *inherit)
 {
-	struct host h = {.o = o, .status = EXIT_PREFLIGHT};
+	struct host h = {.o = o};
 	int tun_fd;
 
-	h.loop = ev_default_loop(EVFLAG_AUTO);
-	if (!h.loop) {
-		log_error("cannot make an event loop: epoll is missing");
-		return EXIT_PREFLIGHT;
+	h.status = init_loop(&h);
+	if (h.status)
+		return h.status;
+	h.status = init_policy(&h) < 0 ? EXIT_PREFLIGHT : load_rules(&h);
+	if (h.status == 0) {
+		h.status = EXIT_PREFLIGHT;
+		tun_fd = start_child(&h, inherit);
+		if (tun_fd >= 0) {
+			if (serve(&h, inherit, tun_fd) < 0)
+				h.status = EXIT_PREFLIGHT;
+			child_stop(&h.child);
+		}
 	}
-	if (init_policy(&h) < 0)
-		return EXIT_PREFLIGHT;
-	tun_fd = start_child(&h, inherit);
-	if (tun_fd >= 0) {
-		serve(&h, inherit, tun_fd);
-		child_stop(&h.child);
-	}
+	lua_host_free(h.lua);
 	guard_fini(&h.guard);
 	buf_pool_fini();
 	ev_loop_destroy(h.loop);
@@ -295,6 +348,13 @@ int host_run(const struct options *o, const struct inherit *inherit)
 
 int host_check(const struct options *o)
 {
-	UNUSED(o);
-	return 0;
+	struct host h = {.o = o};
+	int status = init_loop(&h);
+
+	if (status)
+		return status;
+	status = load_rules(&h);
+	lua_host_free(h.lua);
+	ev_loop_destroy(h.loop);
+	return status;
 }
