@@ -81,8 +81,8 @@ size_t craft_rst(uint8_t *out, const struct packet *p)
 		packet_put32(tcp + 8, end);
 		tcp[13] |= PACKET_TCP_ACK;
 	}
-	sum = packet_sum_fold(packet_sum(
-		tcp, TCP_HEADER, packet_sum_pseudo(&p->dst, &p->src, IPPROTO_TCP, TCP_HEADER)));
+	sum = packet_sum_fold(packet_sum(tcp, TCP_HEADER,
+		packet_sum_pseudo(&p->dst, &p->src, IPPROTO_TCP, TCP_HEADER)));
 	memcpy(tcp + 16, &sum, 2);
 	return put_ip(out, &p->dst, &p->src, IPPROTO_TCP, TCP_HEADER, TTL) + TCP_HEADER;
 }
@@ -182,8 +182,8 @@ size_t craft_udp(uint8_t *payload, size_t len, const struct addr *src, const str
 	return put_ip(udp - ip_header_len(src), src, dst, IPPROTO_UDP, total, TTL) + UDP_HEADER;
 }
 
-size_t craft_icmp(
-	uint8_t *message, size_t len, const struct addr *src, const struct addr *dst, uint8_t ttl)
+size_t craft_icmp(uint8_t *message, size_t len, const struct addr *src, const struct addr *dst,
+	uint8_t ttl)
 {
 	uint8_t proto = src->v == 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6;
 	uint32_t start = src->v == 4 ? 0 : packet_sum_pseudo(src, dst, proto, (uint32_t)len);

@@ -52,7 +52,7 @@ size_t craft_udp(uint8_t *payload, size_t len, const struct addr *src, const str
 
 /* The IP header before an ICMP message of @len (8 to 65515) bytes at @message, whose checksum is
  * computed here. Returns the header's length (20 or 40). */
-size_t craft_icmp(
-	uint8_t *message, size_t len, const struct addr *src, const struct addr *dst, uint8_t ttl);
+size_t craft_icmp(uint8_t *message, size_t len, const struct addr *src, const struct addr *dst,
+	uint8_t ttl);
 
 #endif

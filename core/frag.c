@@ -86,8 +86,10 @@ void frag_init(struct frag *f, struct ev_loop *loop)
 
 void frag_fini(struct frag *f)
 {
-	while (!list_empty(&f->all))
-		drop(f, oldest(f));
+	struct list *e, *tmp;
+
+	list_foreach (e, tmp, &f->all)
+		drop(f, container_of(e, struct datagram, all));
 }
 
 /* Gives the packet up, but remembers it: what else comes of it must not begin a new one. */
@@ -143,7 +145,7 @@ static struct datagram *begin(struct frag *f, const struct packet *p)
 	return d;
 }
 
-/* How many of the units from @first to before @last have come; they all count as come afterwards. */
+/* How many of the units from @first to before @last have come; all of them count as come then. */
 static uint32_t mark(struct datagram *d, uint32_t first, uint32_t last)
 {
 	uint32_t before = 0;

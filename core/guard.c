@@ -29,6 +29,9 @@
 		GROUP(RTNLGRP_IPV4_RULE) | GROUP(RTNLGRP_IPV6_IFADDR) |                            \
 		GROUP(RTNLGRP_IPV6_ROUTE) | GROUP(RTNLGRP_IPV6_RULE))
 
+/* Notices read in one go. */
+#define NOTICES_MAX 64
+
 /* An IPv6 address may stand for itself and, in 64:ff9b:1::/48, for four others. */
 #define READINGS_MAX 5
 
@@ -58,8 +61,8 @@ static bool starts_with(const uint8_t *ip, const uint8_t *prefix, unsigned bits)
 	return bits % 8 == 0 || (ip[n] ^ prefix[n]) >> (8 - bits % 8) == 0;
 }
 
-static struct addr embedded(
-	const struct addr *a, unsigned b0, unsigned b1, unsigned b2, unsigned b3)
+static struct addr embedded(const struct addr *a, unsigned b0, unsigned b1, unsigned b2,
+	unsigned b3)
 {
 	const uint8_t *ip = a->ip;
 
@@ -257,11 +260,14 @@ static void heed_changes(struct guard *g)
 {
 	char notice[64]; /* its contents do not matter */
 	bool changed = false;
-	ssize_t n;
 
-	while ((n = recv(g->changes, notice, sizeof(notice), MSG_DONTWAIT)) != -1 ||
-		errno == ENOBUFS)
+	/* Somebody may write routes faster than we read notices: the next call reads on. */
+	for (int i = 0; i < NOTICES_MAX; i++) {
+		if (recv(g->changes, notice, sizeof(notice), MSG_DONTWAIT) == -1 &&
+			errno != ENOBUFS)
+			break;
 		changed = true;
+	}
 	if (changed || errno != EAGAIN)
 		memset(g->known, 0, sizeof(g->known));
 }

@@ -237,14 +237,14 @@ uint16_t packet_sum_fold(uint32_t sum)
 	return (uint16_t)~sum;
 }
 
-uint32_t packet_sum_pseudo(
-	const struct addr *src, const struct addr *dst, uint8_t proto, uint32_t len)
+uint32_t packet_sum_pseudo(const struct addr *src, const struct addr *dst, uint8_t proto,
+	uint32_t len)
 {
 	size_t size = src->v == 4 ? 4 : 16;
 	uint8_t tail[8] = {0};
 
 	packet_put32(tail, len);
 	tail[7] = proto;
-	return packet_sum(
-		tail, sizeof(tail), packet_sum(src->ip, size, packet_sum(dst->ip, size, 0)));
+	return packet_sum(tail, sizeof(tail),
+		packet_sum(src->ip, size, packet_sum(dst->ip, size, 0)));
 }

@@ -24,7 +24,7 @@
 struct packet {
 	uint8_t *data;    /* the IP header */
 	uint32_t len;     /* the whole packet in bytes, by its own IP header; of an unfragmented UDP
-			     packet by its UDP length, so that len - payload is the payload's length */
+			     packet by its UDP length, so that len - payload is the payload's */
 	uint16_t l4;      /* offset of the transport header (of the fragment's data, if one) */
 	uint16_t payload; /* offset of the transport payload: behind the TCP options, the 8 bytes of
 			     UDP and ICMP; l4 for other protocols and fragments */
@@ -66,8 +66,8 @@ uint16_t packet_sum_fold(uint32_t sum);
 
 /* The sum of the pseudo header of a packet from @src to @dst (ports ignored, same family)
  * with @len bytes of transport header and payload (RFC 9293 3.1, RFC 8200 8.1). Unfolded. */
-uint32_t packet_sum_pseudo(
-	const struct addr *src, const struct addr *dst, uint8_t proto, uint32_t len);
+uint32_t packet_sum_pseudo(const struct addr *src, const struct addr *dst, uint8_t proto,
+	uint32_t len);
 
 /* Numbers in network byte order at any alignment. */
 static inline uint16_t packet_get16(const uint8_t *p)

@@ -44,8 +44,8 @@ static void reads_and_writes_addresses(void **state)
 		assert_string_equal(text, row[i].shown);
 	}
 	/* The port is left out on request. */
-	assert_string_equal(
-		addr_format(&a, false, text), "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff");
+	assert_string_equal(addr_format(&a, false, text),
+		"ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff");
 	memset(&a, 0, sizeof(a));
 	assert_string_equal(addr_format(&a, true, text), "-");
 }

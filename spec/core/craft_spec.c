@@ -311,7 +311,7 @@ static void datagram_gets_headers_and_half_a_checksum(void **state)
 		assert_true(addr_equal(&p.src, &src) && addr_equal(&p.dst, &dst));
 		if (src.v == 4)
 			assert_int_equal(room[19], 0xa5);
-		/* What the kernel does with NEEDS_CSUM: sum from csum_start on, the field included. */
+		/* What the kernel does with NEEDS_CSUM: sum from csum_start on, field included. */
 		sum = packet_sum_fold(packet_sum(payload - 8, len + 8, 0));
 		memcpy(payload - 2, &sum, 2);
 		check_sums(payload - header, header + len, true);

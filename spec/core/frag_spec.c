@@ -473,18 +473,6 @@ static void time_ends_what_is_not_complete(void **state)
 	assert_int_equal(buf_used(), 0);
 }
 
-static void a_whole_packet_passes(void **state)
-{
-	struct buf *b = buf_get();
-	struct packet p;
-
-	(void)state;
-	make(4, 100);
-	p = sent;
-	assert_ptr_equal(frag_input(&frag, b, &p), b);
-	buf_put(b);
-}
-
 #define SPEC(name) cmocka_unit_test_setup_teardown(name, start, stop)
 
 int main(void)
@@ -504,7 +492,6 @@ int main(void)
 		SPEC(oldest_makes_room),
 		SPEC(a_million_fragments_take_no_more),
 		SPEC(time_ends_what_is_not_complete),
-		SPEC(a_whole_packet_passes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -371,11 +371,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_spelling_has_one_canonical_form),
 		cmocka_unit_test_setup_teardown(every_spelling_is_what_it_reaches, start, stop),
-		cmocka_unit_test_setup_teardown(
-			an_address_without_version_goes_nowhere, start, stop),
+		cmocka_unit_test_setup_teardown(an_address_without_version_goes_nowhere, start,
+			stop),
 		cmocka_unit_test_setup_teardown(no_address_of_an_interface_is_public, start, stop),
-		cmocka_unit_test_setup_teardown(
-			alias_means_loopback_only_where_allowed, start, stop),
+		cmocka_unit_test_setup_teardown(alias_means_loopback_only_where_allowed, start,
+			stop),
 		cmocka_unit_test_setup_teardown(translation_takes_no_name_away, start, stop),
 		cmocka_unit_test_setup_teardown(host_addresses_are_current, start, stop),
 		cmocka_unit_test_setup_teardown(refuses_what_it_cannot_ask_about, start, stop),

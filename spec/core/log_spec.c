@@ -170,11 +170,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(line_begins_with_our_name, capture, release),
 		cmocka_unit_test_setup_teardown(level_decides, capture, release),
 		cmocka_unit_test_setup_teardown(strangers_cannot_forge_lines, capture, release),
-		cmocka_unit_test_setup_teardown(
-			long_text_is_cut_to_one_atomic_write, capture, release),
+		cmocka_unit_test_setup_teardown(long_text_is_cut_to_one_atomic_write, capture,
+			release),
 		cmocka_unit_test_setup_teardown(full_pipe_costs_the_line_only, capture, release),
-		cmocka_unit_test_setup_teardown(
-			errno_is_kept_for_the_text_and_after, capture, release),
+		cmocka_unit_test_setup_teardown(errno_is_kept_for_the_text_and_after, capture,
+			release),
 		cmocka_unit_test(limit_counts_what_it_leaves_out),
 	};
 

@@ -255,7 +255,7 @@ static void fragments_are_pieces(void **state)
 			0xcafef00d},
 		{IP6("0008", "2c") FRAG6("06", "fff9"), 48, IPPROTO_TCP, 65528, 1, 40, 6,
 			0xcafef00d},
-		/* The unfragmented part has a header of its own; the first piece begins with one. */
+		/* The unfragmented part has a header of its own; so has the first piece. */
 		{IP6("0018", "00") "2c00 050200000100" FRAG6("3c", "0001") "1100010400000000", 56,
 			IPPROTO_DSTOPTS, 0, 1, 48, 40, 0xcafef00d},
 	};
