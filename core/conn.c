@@ -34,6 +34,7 @@ void conn_free(struct conn *c)
 		close(c->fd);
 	stack_conn_free(&c->child);
 	flow_remove(&c->flow);
+	free(c->detour);
 	free(c->early);
 	free(c->syn);
 	free(c);
@@ -43,6 +44,8 @@ void conn_end(struct conn *c, enum flow_cause cause)
 {
 	policy_end(c->conns->policy, &c->flow, cause, ev_now(c->conns->loop));
 	relay_stop(&c->relay, cause != FLOW_CAUSE_CLOSED);
+	if (c->detour)
+		detour_stop(c->detour, cause != FLOW_CAUSE_CLOSED);
 	conn_free(c);
 }
 
@@ -106,23 +109,13 @@ static void warn_lacking(int error)
 
 /* ---- dialing ---- */
 
-static void conn_dialed(struct conn *c, int fd)
+/* The destination is connected to @fd (taken): now TCP with the child begins. */
+static void conn_accept(void *arg, int fd)
 {
+	struct conn *c = arg;
 	struct packet p;
 	int rc;
 
-	if (fd < 0) {
-		if (log_enabled(LOG_LEVEL_INFO)) {
-			char text[FLOW_TEXT_MAX], to[ADDR_TEXT_MAX];
-
-			log_info("%s: dial %s: %s", flow_format(&c->flow, text),
-				addr_format(&c->flow.decision.target, true, to), strerror(-fd));
-		}
-		if (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM || fd == -ENOBUFS)
-			warn_lacking(-fd);
-		conn_refuse(c, -fd);
-		return;
-	}
 	c->fd = fd;
 	held_syn(c, &p);
 	rc = stack_conn_accept(c->conns->stack, &c->child, &conn_child_ops, &p);
@@ -133,6 +126,28 @@ static void conn_dialed(struct conn *c, int fd)
 	flow_set_state(&c->flow, FLOW_STATE_OPEN);
 	free(c->syn);
 	c->syn = NULL;
+}
+
+static void conn_dialed(struct conn *c, int fd)
+{
+	const double delay_s = c->flow.shape ? shape_delay(c->flow.shape) : 0;
+
+	if (fd >= 0) {
+		if (delay_s > 0)
+			dial_delay(&c->dial, c->conns->loop, fd, delay_s, conn_accept, c);
+		else
+			conn_accept(c, fd);
+		return;
+	}
+	if (log_enabled(LOG_LEVEL_INFO)) {
+		char text[FLOW_TEXT_MAX], to[ADDR_TEXT_MAX];
+
+		log_info("%s: dial %s: %s", flow_format(&c->flow, text),
+			addr_format(&c->flow.decision.target, true, to), strerror(-fd));
+	}
+	if (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM || fd == -ENOBUFS)
+		warn_lacking(-fd);
+	conn_refuse(c, -fd); /* last: @c may be gone */
 }
 
 static void conn_on_dial(void *arg, int fd)
@@ -162,6 +177,8 @@ static void conn_judged(struct conn *c)
 {
 	if (c->flow.decision.verdict == VERDICT_DENY)
 		conn_end(c, FLOW_CAUSE_DENIED);
+	else if (c->detour)
+		detour_release(c->detour); /* last: @c may be gone */
 	else
 		relay_release(&c->relay); /* last: @c may be gone */
 }
@@ -205,7 +222,7 @@ static void conn_on_relay(void *arg, enum relay_end how)
 		[RELAY_END_CLOSED] = FLOW_CAUSE_CLOSED,
 		[RELAY_END_CHILD_RESET] = FLOW_CAUSE_CHILD_RESET,
 		[RELAY_END_WORLD_RESET] = FLOW_CAUSE_WORLD_RESET,
-		[RELAY_END_NO_MEMORY] = FLOW_CAUSE_ABORTED,
+		[RELAY_END_ABORTED] = FLOW_CAUSE_ABORTED,
 	};
 
 	conn_end(arg, cause[how]);
@@ -234,16 +251,35 @@ static void conn_judge(struct conn *c)
 		conn_judged(c); /* last: @c may be gone */
 }
 
+/* The straight way, or the one through lanes. */
+static int start_carrying(struct conn *c)
+{
+	struct flow *f = &c->flow;
+	struct ev_loop *loop = c->conns->loop;
+	const bool held = f->decision.first_bytes;
+	int fd = c->fd;
+
+	if (!f->shape && !f->decision.data) {
+		c->fd = -1;
+		relay_start(&c->relay, loop, &c->child, fd, &f->bytes_up, &f->bytes_down,
+			conn_on_relay, c);
+		c->relay.held = held;
+		return relay_prepend(&c->relay, c->early, c->early_len);
+	}
+	c->detour = malloc(sizeof(*c->detour));
+	if (!c->detour)
+		return -ENOMEM;
+	c->fd = -1;
+	detour_start(c->detour, loop, f, c->conns->policy, &c->child, fd, conn_on_relay, c);
+	c->detour->held = held;
+	return detour_prepend(c->detour, c->early, c->early_len);
+}
+
 static void conn_on_opened(struct stack_conn *sc)
 {
 	struct conn *c = container_of(sc, struct conn, child);
-	int fd = c->fd;
 
-	c->fd = -1;
-	relay_start(&c->relay, c->conns->loop, sc, fd, &c->flow.bytes_up, &c->flow.bytes_down,
-		conn_on_relay, c);
-	c->relay.held = c->flow.decision.first_bytes;
-	if (c->early && relay_prepend(&c->relay, c->early, c->early_len) < 0) {
+	if (start_carrying(c) < 0) {
 		conn_end(c, FLOW_CAUSE_ABORTED);
 		return;
 	}
@@ -255,25 +291,34 @@ static void conn_on_readable(struct stack_conn *sc)
 {
 	struct conn *c = container_of(sc, struct conn, child);
 
-	if (unlikely(c->relay.held))
+	if (unlikely(c->flow.decision.first_bytes))
 		conn_judge(c);
+	else if (unlikely(c->detour))
+		detour_on_readable(c->detour);
 	else
 		relay_on_readable(&c->relay);
 }
 
 static void conn_on_writable(struct stack_conn *sc)
 {
-	relay_on_writable(&container_of(sc, struct conn, child)->relay);
+	struct conn *c = container_of(sc, struct conn, child);
+
+	if (unlikely(c->detour))
+		detour_on_writable(c->detour);
+	else
+		relay_on_writable(&c->relay);
 }
 
 static void conn_on_closed(struct stack_conn *sc, bool reset)
 {
 	struct conn *c = container_of(sc, struct conn, child);
 
-	if (sc->opened)
-		relay_on_closed(&c->relay, reset);
-	else /* gone before the handshake was complete */
+	if (!sc->opened) /* gone before the handshake was complete */
 		conn_end(c, FLOW_CAUSE_CHILD_RESET);
+	else if (unlikely(c->detour))
+		detour_on_closed(c->detour, reset);
+	else
+		relay_on_closed(&c->relay, reset);
 }
 
 static const struct stack_conn_ops conn_child_ops = {

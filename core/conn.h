@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "base.h"
+#include "detour.h"
 #include "dial.h"
 #include "flow.h"
 #include "policy.h"
@@ -47,6 +48,7 @@ struct conn {
 	struct stack_conn child;
 	struct dial dial;
 	struct relay relay;
+	struct detour *detour; /* owned: carries the bytes instead, if they are shaped or shown */
 	struct list quiet;
 	int fd;         /* owned between dial and relay, else -1 */
 	uint8_t *syn;   /* owned: the held SYN's headers, until the connection is accepted */

@@ -71,6 +71,27 @@ int dial_start(struct dial *d, struct ev_loop *loop, const struct addr *to, doub
 	return 0;
 }
 
+static void dial_on_delay(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct dial *d = container_of(w, struct dial, timer);
+
+	UNUSED(loop);
+	UNUSED(revents);
+	finish(d, d->fd);
+}
+
+void dial_delay(struct dial *d, struct ev_loop *loop, int fd, double delay_s, dial_fn *fn,
+	void *arg)
+{
+	d->loop = loop;
+	d->fd = fd;
+	d->fn = fn;
+	d->arg = arg;
+	ev_io_init(&d->io, dial_on_writable, fd, 0);
+	ev_timer_init(&d->timer, dial_on_delay, delay_s, 0);
+	ev_timer_start(loop, &d->timer);
+}
+
 void dial_stop(struct dial *d)
 {
 	if (!d->loop || d->fd < 0)

@@ -32,6 +32,10 @@ struct dial {
 int dial_start(struct dial *d, struct ev_loop *loop, const struct addr *to, double timeout_s,
 	dial_fn *fn, void *arg);
 
+/* Calls back with @fd (taken) after @delay_s seconds: a dial that takes longer than it does. */
+void dial_delay(struct dial *d, struct ev_loop *loop, int fd, double delay_s, dial_fn *fn,
+	void *arg);
+
 /* Gives up without a callback. Safe on a zeroed or ended one. */
 void dial_stop(struct dial *d);
 

@@ -97,6 +97,8 @@ void flow_remove(struct flow *f)
 	f->table->count--;
 	f->table = NULL;
 	decision_fini(&f->decision);
+	shape_free(f->shape);
+	f->shape = NULL;
 }
 
 struct flow *flow_find(struct flow_table *t, const struct flow_key *key)

@@ -10,6 +10,7 @@
 #include "buf.h"
 #include "list.h"
 #include "packet.h"
+#include "shape.h"
 
 /* flow - one conversation of the child with one destination, and the table of them.
  *
@@ -103,6 +104,7 @@ struct decision {
 	enum deny_style style;
 	bool named;       /* a rule named this very address: the guard lets it pass */
 	bool first_bytes; /* TCP: allowed for now; hooks.first_bytes decides before a byte leaves */
+	bool data;        /* TCP: every byte is shown to hooks.data */
 	struct addr target; /* REDIRECT: v != 0; else set by policy to where the dial goes */
 	char *rule;         /* "rules.lua:12", "default", "guard", ... or NULL */
 	char *reason;       /* for people, or NULL */
@@ -128,7 +130,8 @@ struct flow {
 	uint64_t bytes_up;       /* child to world, payload */
 	uint64_t bytes_down;     /* world to child */
 	struct decision decision;
-	void *policy; /* the policy side's own; NULL until it sets it */
+	struct shape *shape; /* owned; NULL = none; to be set before the flow is OPEN */
+	void *policy;        /* the policy side's own; NULL until it sets it */
 };
 
 struct flow_table {

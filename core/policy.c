@@ -140,6 +140,14 @@ enum verdict policy_first_bytes(struct policy *p, struct flow *f, const void *by
 	return settle_late(p, f, v, &d);
 }
 
+int policy_data(struct policy *p, struct flow *f, enum hook_dir dir, const void *bytes, size_t n,
+	void **other, size_t *other_len)
+{
+	if (!p->hooks || !p->hooks->data)
+		return -ECONNABORTED;
+	return p->hooks->data(p->hooks->arg, f, dir, bytes, n, other, other_len);
+}
+
 bool policy_ask(struct policy *p, struct flow *f)
 {
 	enum verdict (*hook)(void *, struct flow *, struct decision *) = NULL;

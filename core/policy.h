@@ -36,6 +36,10 @@ void policy_answer(struct policy *p, struct flow *f, enum verdict v, struct deci
 enum verdict policy_first_bytes(struct policy *p, struct flow *f, const void *bytes, size_t n,
 	bool more);
 
+/* Asks hooks.data; its contract. If the hook is gone by a reload: -ECONNABORTED. */
+int policy_data(struct policy *p, struct flow *f, enum hook_dir dir, const void *bytes, size_t n,
+	void **other, size_t *other_len);
+
 /* Offers the dial of an allowed flow to hooks.dial. Returns -ENOSYS: dial yourself;
  * -EINPROGRESS: f->ops->dialed() will come; other negative errno: failed. */
 int policy_dial(struct policy *p, struct flow *f);

@@ -78,7 +78,7 @@ static bool pump(struct relay *r)
 		}
 		b = buf_get();
 		if (!b) {
-			r->fn(r->arg, RELAY_END_NO_MEMORY);
+			r->fn(r->arg, RELAY_END_ABORTED);
 			return true;
 		}
 		n = recv(r->fd, b->data, room, 0);
@@ -100,7 +100,7 @@ static bool pump(struct relay *r)
 		}
 		*r->down += (uint64_t)n;
 		if (stack_conn_send(r->child, b, b->data, (size_t)n) < 0) {
-			r->fn(r->arg, RELAY_END_NO_MEMORY);
+			r->fn(r->arg, RELAY_END_ABORTED);
 			return true;
 		}
 		if ((size_t)n < room) /* most likely empty now; if not, the loop says so */

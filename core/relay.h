@@ -24,7 +24,7 @@ enum relay_end {
 	RELAY_END_CLOSED,
 	RELAY_END_CHILD_RESET,
 	RELAY_END_WORLD_RESET,
-	RELAY_END_NO_MEMORY,
+	RELAY_END_ABORTED, /* no memory, or policy */
 };
 
 /* Called once. The callee stops the relay and frees the stack_conn; it may free both structs. */
