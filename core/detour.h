@@ -12,8 +12,8 @@
 #include "relay.h"
 #include "stack.h"
 
-/* detour - the slow way of a relay: bytes pass through lanes (shape.h: rate, latency, reset) and, if
- * policy asks, through hooks.data. The same joints and promises as relay.h, with copies.
+/* detour - the slow way of a relay: bytes pass through lanes (shape.h: rate, latency, reset) and,
+ * if policy asks, through hooks.data. The same joints and promises as relay.h, with copies.
  *
  * Allocated by its owner, a struct conn, instead of running the embedded relay. Begins by
  * detour_start(), ends by the callback or detour_stop(); the owner frees it.

@@ -45,9 +45,9 @@ struct hooks {
 	enum verdict (*first_bytes)(void *arg, struct flow *f, const void *bytes, size_t n,
 		bool more, struct decision *d);
 
-	/* @n bytes of a connection whose decision has data set, before they go on (borrowed). 0: they
-	 * pass. 1: *@other (malloc'd, given away) of *@other_len bytes, perhaps none, go instead. Negative
-	 * errno: both sides are reset. */
+	/* @n bytes of a connection whose decision has data set, before they go on (borrowed). 0:
+	 * they pass. 1: *@other (malloc'd, given away) of *@other_len bytes, perhaps none, go
+	 * instead. Negative errno: both sides are reset. */
 	int (*data)(void *arg, struct flow *f, enum hook_dir dir, const void *bytes, size_t n,
 		void **other, size_t *other_len);
 

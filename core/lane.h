@@ -40,7 +40,8 @@ void lane_pop(struct lane *l, size_t n);
 /* True if the end may leave: all bytes have. */
 bool lane_ended(const struct lane *l, double now);
 
-/* Seconds from @now until lane_ready() or lane_ended() may change by themselves; negative: never. */
+/* Seconds from @now until lane_ready() or lane_ended() may change by
+ * themselves; negative: never. */
 double lane_wait(struct lane *l, double now);
 
 void lane_clear(struct lane *l);

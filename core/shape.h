@@ -6,8 +6,8 @@
 
 #include "bucket.h"
 
-/* shape - how a flow is to behave worse than its network: rate, latency, jitter, a reset. Set by the
- * policy side on flow->shape, owned by the flow. */
+/* shape - how a flow is to behave worse than its network: rate, latency, jitter, a reset. Set by
+ * the policy side on flow->shape, owned by the flow. */
 struct shape {
 	struct bucket *up, *down; /* a reference each; NULL = no limit */
 	double latency_s;         /* added to every round trip, the handshake's too */

@@ -261,11 +261,6 @@ void stack_conn_consume(struct stack_conn *c, size_t n)
 	leave(c);
 }
 
-bool stack_conn_eof(const struct stack_conn *c)
-{
-	return c->rx_fin && !c->inbox.len;
-}
-
 /* ---- what the owner writes ---- */
 
 size_t stack_conn_room(const struct stack_conn *c)
@@ -312,11 +307,6 @@ void stack_conn_want_write(struct stack_conn *c)
 	c->want_write = true;
 	if (outbox_empty(&c->outbox))
 		post(c, EVENT_WRITABLE);
-}
-
-uint64_t stack_conn_unacked(const struct stack_conn *c)
-{
-	return c->pcb ? c->outbox.sent - c->outbox.acked : 0;
 }
 
 void stack_conn_shutdown(struct stack_conn *c)

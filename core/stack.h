@@ -82,7 +82,10 @@ void stack_conn_input(struct stack_conn *c, struct buf *b, struct packet *p);
 /* The first @n bytes of the inbox are done: frees them and opens the child's window. */
 void stack_conn_consume(struct stack_conn *c, size_t n);
 /* The child has sent FIN and all before it is consumed. */
-bool stack_conn_eof(const struct stack_conn *c);
+static inline bool stack_conn_eof(const struct stack_conn *c)
+{
+	return c->rx_fin && !c->inbox.len;
+}
 
 /* How many bytes one stack_conn_send() may carry now; 0 = none: ask with _want_write(). */
 size_t stack_conn_room(const struct stack_conn *c);
@@ -92,7 +95,10 @@ size_t stack_conn_room(const struct stack_conn *c);
 int stack_conn_send(struct stack_conn *c, struct buf *b, const uint8_t *data, size_t len);
 void stack_conn_want_write(struct stack_conn *c);
 /* Bytes sent and not acknowledged by the child. */
-uint64_t stack_conn_unacked(const struct stack_conn *c);
+static inline uint64_t stack_conn_unacked(const struct stack_conn *c)
+{
+	return c->pcb ? c->outbox.sent - c->outbox.acked : 0;
+}
 
 /* FIN after all that was sent. The child may go on sending. Idempotent. */
 void stack_conn_shutdown(struct stack_conn *c);

@@ -10,15 +10,15 @@
 #define LWIP_ERRNO_STDINCLUDE 1
 
 /* A failed assertion of lwIP is a bug of ours. Stop where it is seen, with a line that says so. */
-#define LWIP_PLATFORM_ASSERT(text)                                                                \
-	do {                                                                                      \
-		fprintf(stderr, "nsnet-host: lwIP: %s (%s:%d)\n", text, __FILE__, __LINE__);      \
-		abort();                                                                          \
+#define LWIP_PLATFORM_ASSERT(text)                                                                 \
+	do {                                                                                       \
+		fprintf(stderr, "nsnet-host: lwIP: %s (%s:%d)\n", text, __FILE__, __LINE__);       \
+		abort();                                                                           \
 	} while (0)
 
-#define LWIP_PLATFORM_DIAG(args)                                                                  \
-	do {                                                                                      \
-		printf args;                                                                      \
+#define LWIP_PLATFORM_DIAG(args)                                                                   \
+	do {                                                                                       \
+		printf args;                                                                       \
 	} while (0)
 
 #endif
