@@ -142,7 +142,7 @@ end
 local function explain(j, child)
   if j.ok then return end
   j.said = child:errors(160)
-  if j.reason == "ended without a result" and j.said ~= "" then
+  if (j.reason == "ended without a result" or j.reason:find("exit status")) and j.said ~= "" then
     j.reason = j.reason .. ": " .. j.said
   end
   for _, sign in ipairs { "hangs", "time limit", "stalled", "does not end" } do
