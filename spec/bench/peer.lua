@@ -59,7 +59,10 @@ local function nsnet_host(script)
     command = function(argv, held)
       local args = words(os.getenv("NSNET_ARGS"))
       if held > 1000 then
-        args = join(args, { "--max-conns", tostring(math.min(held + 400, rig.files - 400)) })
+        -- It keeps a descriptor for each UDP flow too: without fewer of those, 20000 files
+        -- are not enough for 19000 connections.
+        args = join(args, { "--max-flows", "128", "--max-conns",
+          tostring(math.min(held + 400, rig.files - 300)) })
       end
       if script and script.file then args = join(args, { "-s", script.file }) end
       if script and script.code then args = join(args, { "-e", script.code }) end
