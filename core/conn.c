@@ -30,8 +30,6 @@ void conn_free(struct conn *c)
 		cs->count--;
 	}
 	dial_stop(&c->dial);
-	if (c->fd >= 0)
-		close(c->fd);
 	stack_conn_free(&c->child);
 	flow_remove(&c->flow);
 	free(c->detour);
@@ -109,6 +107,41 @@ static void warn_lacking(int error)
 
 /* ---- dialing ---- */
 
+static void conn_on_relay(void *arg, enum relay_end how)
+{
+	static const enum flow_cause cause[] = {
+		[RELAY_END_CLOSED] = FLOW_CAUSE_CLOSED,
+		[RELAY_END_CHILD_RESET] = FLOW_CAUSE_CHILD_RESET,
+		[RELAY_END_WORLD_RESET] = FLOW_CAUSE_WORLD_RESET,
+		[RELAY_END_ABORTED] = FLOW_CAUSE_ABORTED,
+	};
+
+	conn_end(arg, cause[how]);
+}
+
+/* The straight way, or the one through lanes. Takes @fd. The socket is watched from here on, since
+ * to stop and start again would cost more than to be told too early. */
+static int start_carrying(struct conn *c, int fd)
+{
+	struct flow *f = &c->flow;
+	struct ev_loop *loop = c->conns->loop;
+
+	if (!f->shape && !f->decision.data) {
+		relay_start(&c->relay, loop, &c->child, fd, &f->bytes_up, &f->bytes_down,
+			conn_on_relay, c);
+		c->relay.held = f->decision.first_bytes;
+		return 0;
+	}
+	c->detour = malloc(sizeof(*c->detour));
+	if (!c->detour) {
+		close(fd);
+		return -ENOMEM;
+	}
+	detour_start(c->detour, loop, f, c->conns->policy, &c->child, fd, conn_on_relay, c);
+	c->detour->held = f->decision.first_bytes;
+	return 0;
+}
+
 /* The destination is connected to @fd (taken): now TCP with the child begins. */
 static void conn_accept(void *arg, int fd)
 {
@@ -116,16 +149,18 @@ static void conn_accept(void *arg, int fd)
 	struct packet p;
 	int rc;
 
-	c->fd = fd;
 	held_syn(c, &p);
 	rc = stack_conn_accept(c->conns->stack, &c->child, &conn_child_ops, &p);
 	if (rc < 0) {
+		close(fd);
 		conn_refuse(c, -rc);
 		return;
 	}
 	flow_set_state(&c->flow, FLOW_STATE_OPEN);
 	free(c->syn);
 	c->syn = NULL;
+	if (start_carrying(c, fd) < 0)
+		conn_end(c, FLOW_CAUSE_ABORTED);
 }
 
 static void conn_dialed(struct conn *c, int fd)
@@ -216,18 +251,6 @@ static void conn_decided(struct flow *f)
 
 /* ---- open ---- */
 
-static void conn_on_relay(void *arg, enum relay_end how)
-{
-	static const enum flow_cause cause[] = {
-		[RELAY_END_CLOSED] = FLOW_CAUSE_CLOSED,
-		[RELAY_END_CHILD_RESET] = FLOW_CAUSE_CHILD_RESET,
-		[RELAY_END_WORLD_RESET] = FLOW_CAUSE_WORLD_RESET,
-		[RELAY_END_ABORTED] = FLOW_CAUSE_ABORTED,
-	};
-
-	conn_end(arg, cause[how]);
-}
-
 /* Shows the first bytes of the child, none of which has left, to policy. */
 static void conn_judge(struct conn *c)
 {
@@ -251,35 +274,13 @@ static void conn_judge(struct conn *c)
 		conn_judged(c); /* last: @c may be gone */
 }
 
-/* The straight way, or the one through lanes. */
-static int start_carrying(struct conn *c)
-{
-	struct flow *f = &c->flow;
-	struct ev_loop *loop = c->conns->loop;
-	const bool held = f->decision.first_bytes;
-	int fd = c->fd;
-
-	if (!f->shape && !f->decision.data) {
-		c->fd = -1;
-		relay_start(&c->relay, loop, &c->child, fd, &f->bytes_up, &f->bytes_down,
-			conn_on_relay, c);
-		c->relay.held = held;
-		return relay_prepend(&c->relay, c->early, c->early_len);
-	}
-	c->detour = malloc(sizeof(*c->detour));
-	if (!c->detour)
-		return -ENOMEM;
-	c->fd = -1;
-	detour_start(c->detour, loop, f, c->conns->policy, &c->child, fd, conn_on_relay, c);
-	c->detour->held = held;
-	return detour_prepend(c->detour, c->early, c->early_len);
-}
-
 static void conn_on_opened(struct stack_conn *sc)
 {
 	struct conn *c = container_of(sc, struct conn, child);
+	int rc = c->detour ? detour_on_opened(c->detour, c->early, c->early_len)
+			   : relay_on_opened(&c->relay, c->early, c->early_len);
 
-	if (start_carrying(c) < 0) {
+	if (rc < 0) {
 		conn_end(c, FLOW_CAUSE_ABORTED);
 		return;
 	}
@@ -462,7 +463,6 @@ void conn_open(struct conns *cs, const struct flow_key *key, struct buf *b, stru
 	}
 	buf_put(b);
 	c->conns = cs;
-	c->fd = -1;
 	c->flow.ops = &conn_flow_ops;
 	list_init(&c->quiet);
 	flow_add(cs->flows, &c->flow, key, ev_now(cs->loop));

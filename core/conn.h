@@ -50,7 +50,6 @@ struct conn {
 	struct relay relay;
 	struct detour *detour; /* owned: carries the bytes instead, if they are shaped or shown */
 	struct list quiet;
-	int fd;         /* owned between dial and relay, else -1 */
 	uint8_t *syn;   /* owned: the held SYN's headers, until the connection is accepted */
 	uint8_t *early; /* owned: a dialer's surplus bytes, until the relay starts */
 	uint32_t early_len;

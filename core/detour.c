@@ -259,6 +259,10 @@ static void detour_on_ready(struct ev_loop *loop, ev_io *w, int revents)
 	int rc = 0;
 
 	UNUSED(loop);
+	if (!d->child->opened) { /* detour_on_opened() will look again */
+		watch(d, 0);
+		return;
+	}
 	if (revents & d->watching & EV_READ)
 		rc = fill_down(d);
 	turn(d, rc); /* last: @d may be gone */
@@ -316,9 +320,9 @@ void detour_start(struct detour *d, struct ev_loop *loop, struct flow *flow, str
 	watch(d, EV_READ);
 }
 
-int detour_prepend(struct detour *d, const void *bytes, size_t n)
+int detour_on_opened(struct detour *d, const void *early, size_t n)
 {
-	int rc = push_copy(d, &d->down, bytes, n, 0);
+	int rc = push_copy(d, &d->down, early, n, 0);
 
 	d->taken += n;
 	if (rc == 0)

@@ -48,8 +48,8 @@ void detour_on_writable(struct detour *d);
 void detour_on_closed(struct detour *d, bool reset);
 void detour_release(struct detour *d);
 
-/* As relay_prepend(). */
-int detour_prepend(struct detour *d, const void *bytes, size_t n);
+/* As relay_on_opened(). */
+int detour_on_opened(struct detour *d, const void *early, size_t n);
 
 /* As relay_stop(); what is queued is lost. */
 void detour_stop(struct detour *d, bool reset);

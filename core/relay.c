@@ -34,17 +34,31 @@ static void watch_del(struct relay *r, int events)
 	watch(r, r->watching & ~events);
 }
 
+static void close_socket(struct relay *r)
+{
+	watch(r, 0);
+	close(r->fd);
+	r->fd = -1;
+}
+
 /* True if the relay is over; then @r may be gone. */
 static bool over(struct relay *r)
 {
-	enum relay_end how;
+	enum relay_end how = RELAY_END_CLOSED;
 
-	if (r->failed && (r->child_closed || !stack_conn_unacked(r->child)))
+	if (r->failed) {
+		if (!r->child_closed && stack_conn_unacked(r->child))
+			return false;
 		how = RELAY_END_WORLD_RESET;
-	else if (r->up_shut && r->down_shut && r->child_closed)
-		how = RELAY_END_CLOSED;
-	else
-		return false;
+	} else {
+		if (!r->up_shut || !r->down_shut)
+			return false;
+		/* The child may take its time to say good-bye: the socket is not needed for it. */
+		if (r->fd >= 0)
+			close_socket(r);
+		if (!r->child_closed)
+			return false;
+	}
 	r->fn(r->arg, how); /* last: @r may be gone */
 	return true;
 }
@@ -88,10 +102,10 @@ static bool pump(struct relay *r)
 			buf_put(b);
 			if (n == 0) {
 				r->down_shut = true;
-				watch_del(r, EV_READ);
 				if (r->failed)
 					return fail(r);
 				stack_conn_shutdown(r->child);
+				watch_del(r, EV_READ);
 				return over(r);
 			}
 			if (error == EAGAIN || error == EINTR)
@@ -200,6 +214,10 @@ static void relay_on_ready(struct ev_loop *loop, ev_io *w, int revents)
 	struct relay *r = container_of(w, struct relay, io);
 
 	UNUSED(loop);
+	if (unlikely(!r->child->opened)) { /* relay_on_opened() will look again */
+		watch(r, 0);
+		return;
+	}
 	if (revents & EV_WRITE && flush(r))
 		return;
 	if (revents & r->watching & EV_READ)
@@ -221,9 +239,9 @@ void relay_start(struct relay *r, struct ev_loop *loop, struct stack_conn *child
 	watch(r, EV_READ);
 }
 
-int relay_prepend(struct relay *r, const void *bytes, size_t n)
+int relay_on_opened(struct relay *r, const void *early, size_t n)
 {
-	const uint8_t *at = bytes;
+	const uint8_t *at = early;
 
 	while (n) {
 		const size_t piece = MIN(n, stack_conn_room(r->child));
@@ -238,6 +256,7 @@ int relay_prepend(struct relay *r, const void *bytes, size_t n)
 		at += piece;
 		n -= piece;
 	}
+	watch_add(r, EV_READ);
 	return 0;
 }
 
@@ -247,11 +266,9 @@ void relay_stop(struct relay *r, bool reset)
 
 	if (!r->loop || r->fd < 0)
 		return;
-	watch(r, 0);
 	/* Once all is written and FIN follows it, the kernel is to deliver: RST would lose the
 	 * rest. */
 	if (reset && !r->up_shut)
 		setsockopt(r->fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
-	close(r->fd);
-	r->fd = -1;
+	close_socket(r);
 }

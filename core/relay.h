@@ -43,14 +43,14 @@ struct relay {
 	void *arg;
 };
 
-/* Takes @fd, connected and non-blocking. @child has completed its handshake. @up and @down are
+/* Takes @fd, connected and non-blocking. @child's handshake is under way. @up and @down are
  * borrowed and count the bytes delivered to the world and to the child. */
 void relay_start(struct relay *r, struct ev_loop *loop, struct stack_conn *child, int fd,
 	uint64_t *up, uint64_t *down, relay_fn *fn, void *arg);
 
-/* Gives the child @n bytes (at most 64 KB) that somebody read from the socket before; copied. To
- * be called right after relay_start(). 0 or -ENOMEM. */
-int relay_prepend(struct relay *r, const void *bytes, size_t n);
+/* @child's handshake is complete; nothing is read from the socket before. Gives it first the @n bytes
+ * that somebody read from the socket already (copied). 0, or -ENOMEM: @n is more than fits. */
+int relay_on_opened(struct relay *r, const void *early, size_t n);
 
 /* What was held may go. The relay may be over afterwards. */
 void relay_release(struct relay *r);
