@@ -18,6 +18,7 @@
 #include "gate.h"
 #include "guard.h"
 #include "log.h"
+#include "name.h"
 #include "ping.h"
 #include "policy.h"
 #include "preflight.h"
@@ -53,6 +54,7 @@ struct host {
 	struct udp udp;
 	struct ping ping;
 	struct dns dns;
+	struct names names;
 	struct gate gate;
 	struct drain drain;
 	struct lua_host *lua; /* NULL without a script */
@@ -154,6 +156,21 @@ static int start_child(struct host *h, const struct inherit *inherit)
 
 /* ---- rules ---- */
 
+static const char *host_name_of(void *arg, const struct flow *f)
+{
+	struct host *h = arg;
+
+	return names_find(&h->names, &f->key.dst, ev_now(h->loop));
+}
+
+static void host_on_answer(void *arg, const struct dnsquery *q, const uint8_t *msg, size_t len)
+{
+	struct host *h = arg;
+
+	UNUSED(q);
+	names_learn_answer(&h->names, msg, len, ev_now(h->loop));
+}
+
 /* 0, or the exit status after a message. */
 static int load_rules(struct host *h)
 {
@@ -162,6 +179,8 @@ static int load_rules(struct host *h)
 		.loop = h->loop,
 		.policy = &h->policy,
 		.default_fixed = o->default_set,
+		.name_of = host_name_of,
+		.name_arg = h,
 	};
 	int rc = 0;
 
@@ -242,6 +261,8 @@ static int init_dns(struct host *h)
 		.policy = &h->policy,
 		.self4 = self_addr(&h->guard.inside4, SELF_DNS4),
 		.self6 = self_addr(&h->guard.inside6, SELF_DNS6),
+		.seen = host_on_answer,
+		.seen_arg = h,
 	};
 
 	return dns_init(&h->dns, &c);
@@ -329,6 +350,10 @@ int host_run(const struct options *o, const struct inherit *inherit)
 	h.status = init_loop(&h);
 	if (h.status)
 		return h.status;
+	if (names_init(&h.names) < 0) {
+		log_error("cannot start: out of memory");
+		return EXIT_PREFLIGHT;
+	}
 	h.status = init_policy(&h) < 0 ? EXIT_PREFLIGHT : load_rules(&h);
 	if (h.status == 0) {
 		h.status = EXIT_PREFLIGHT;
@@ -340,6 +365,7 @@ int host_run(const struct options *o, const struct inherit *inherit)
 		}
 	}
 	lua_host_free(h.lua);
+	names_fini(&h.names);
 	guard_fini(&h.guard);
 	buf_pool_fini();
 	ev_loop_destroy(h.loop);
