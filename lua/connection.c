@@ -219,7 +219,7 @@ static const luaL_Reg methods[] = {{"tag", l_tag}, {"close", l_close}, {NULL, NU
 static const struct udata_class connection_class = {
 	.name = "conn",
 	.fields = field_names,
-	.methods = methods,
+	.methods = {methods},
 	.field = connection_field,
 	.gc = object_gc,
 	.tostring = object_tostring,
@@ -355,7 +355,10 @@ void connection_free(struct connection *c)
 	struct ruleset *rs = c->rs;
 	connection_cancel(c);
 	vm_undefer(&c->ending);
-	stream_close_all(&c->streams);
+	char why[64];
+	snprintf(why, sizeof(why), "stream belongs to connection #%llu, which ended",
+		(unsigned long long)c->flow->id);
+	stream_close_all(&c->streams, why);
 	struct connection_object *o = c->object;
 	if (o) {
 		o->host = copy_text(host_of(o));

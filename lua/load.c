@@ -116,6 +116,7 @@ static struct ruleset *load_new(struct lua_host *h, bool reloading)
 	rs->name_of = h->options.name_of;
 	rs->name_arg = h->options.name_arg;
 	rs->reloading = reloading;
+	lookup_init(&rs->lookup, h->options.loop);
 	list_init(&rs->connections);
 	list_init(&rs->own);
 	list_init(&rs->timers);

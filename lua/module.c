@@ -6,9 +6,13 @@
 #include <lauxlib.h>
 
 #include "core/log.h"
+#include "lua/address.h"
 #include "lua/connection.h"
+#include "lua/job.h"
+#include "lua/net.h"
 #include "lua/rules.h"
 #include "lua/sets.h"
+#include "lua/stream.h"
 #include "lua/text.h"
 #include "lua/verdict.h"
 
@@ -68,6 +72,12 @@ static int l_on_flow(lua_State *L)
 {
 	struct handler *h = add(L, &loading(L, "on_flow")->chain, FILTER_KIND_HOOK, "on_flow");
 	h->networks = FILTER_UDP | FILTER_ICMP;
+	return 0;
+}
+
+static int l_dialer(lua_State *L)
+{
+	add(L, &loading(L, "dialer")->dialers, FILTER_KIND_FLOW, "dialer");
 	return 0;
 }
 
@@ -233,6 +243,7 @@ static const luaL_Reg functions[] = {
 	{"on_connect", l_on_connect},
 	{"on_flow", l_on_flow},
 	{"on_packet", l_on_packet},
+	{"dialer", l_dialer},
 	{"on_close", l_on_close},
 	{"on_start", l_on_start},
 	{"on_exit", l_on_exit},
@@ -252,6 +263,10 @@ void module_open(lua_State *L, struct ruleset *rs)
 	rules_open(L);
 	sets_open(L);
 	connection_open(L);
+	stream_open(L);
+	address_open(L);
+	net_open(L);
+	job_open(L);
 	open_log(L);
 	lua_newtable(L);
 	lua_setfield(L, -2, "state");

@@ -8,6 +8,7 @@
 #include "core/list.h"
 #include "core/policy.h"
 #include "lua/filter.h"
+#include "lua/lookup.h"
 #include "lua/vm.h"
 
 /* ruleset - what one load of the scripts gave: a Lua state and the handlers in their order.
@@ -42,6 +43,7 @@ struct ruleset {
 	bool reloading; /* nsnet.reloading */
 	bool default_set, default_deny;
 	struct handlers guards, chain, dialers, packets, closers, starters, exits;
+	struct lookup lookup;
 	struct list connections; /* struct connection.link */
 	struct list own;         /* streams of the tasks that serve no flow */
 	struct list timers;      /* nsnet.after, nsnet.every, nsnet.spawn */

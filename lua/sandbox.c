@@ -136,14 +136,21 @@ static int l_string_rep(lua_State *L)
 	}
 	if ((double)(len + sep_len) * n > TEXT_REP_MAX)
 		return luaL_error(L, "string.rep: the result would be longer than 16 MiB");
-	luaL_Buffer b;
-	luaL_buffinit(L, &b);
-	for (long i = 0; i < (long)n; i++) {
-		if (i)
-			luaL_addlstring(&b, sep, sep_len);
-		luaL_addlstring(&b, text, len);
+	size_t count = (size_t)n, unit = len + sep_len, total = unit * count - sep_len;
+	if (!total) {
+		lua_pushliteral(L, "");
+		return 1;
 	}
-	luaL_pushresult(&b);
+	/* One unit, then what is there again and again. */
+	char *bytes = lua_newuserdata(L, unit * count);
+	memcpy(bytes, text, len);
+	memcpy(bytes + len, sep, sep_len);
+	for (size_t have = unit; have < unit * count;) {
+		size_t more = MIN(have, unit * count - have);
+		memcpy(bytes + have, bytes, more);
+		have += more;
+	}
+	lua_pushlstring(L, bytes, total);
 	return 1;
 }
 

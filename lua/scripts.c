@@ -11,6 +11,7 @@
 #include "core/log.h"
 #include "lua/chain.h"
 #include "lua/connection.h"
+#include "lua/dialer.h"
 #include "lua/view.h"
 
 /* The functions of struct hooks: from a flow to the rule set that answers for it. A new flow asks
@@ -25,6 +26,13 @@ static enum verdict hook_ask(void *arg, struct flow *f, struct decision *d)
 		return VERDICT_DENY;
 	}
 	return chain_ask(c, d);
+}
+
+/* A flow without a connection was never asked about, so no dialer is for it. */
+static int hook_dial(void *arg, struct flow *f)
+{
+	UNUSED(arg);
+	return f->policy ? dialer_dial(f->policy) : -ENOSYS;
 }
 
 static bool hook_packet(void *arg, enum hook_dir dir, struct packet *p)
@@ -55,7 +63,8 @@ static void hook_close(void *arg, struct flow *f)
 void scripts_set_hooks(struct lua_host *h)
 {
 	const struct ruleset *rs = h->current;
-	bool tcp = rs->guards.len || rs->closers.len, flow = tcp;
+	/* Dialers and on_close want to know every flow from its beginning. */
+	bool tcp = rs->guards.len || rs->closers.len || rs->dialers.len, flow = tcp;
 	for (size_t i = 0; i < rs->chain.len; i++) {
 		tcp |= rs->chain.v[i].networks & FILTER_TCP;
 		flow |= (rs->chain.v[i].networks & (FILTER_UDP | FILTER_ICMP)) != 0;
@@ -65,6 +74,7 @@ void scripts_set_hooks(struct lua_host *h)
 	h->hooks.flow = flow ? hook_ask : NULL;
 	h->hooks.packet = rs->packets.len ? hook_packet : NULL;
 	/* These also serve the flows of earlier rule sets. */
+	h->hooks.dial = hook_dial;
 	h->hooks.cancel = hook_cancel;
 	h->hooks.close = hook_close;
 	if (!h->options.default_fixed)

@@ -55,7 +55,7 @@ static const luaL_Reg names_methods[] = {{"match", l_domains_match}, {NULL, NULL
 static const struct udata_class cidrs_class = {
 	.name = "cidrs",
 	.fields = field_names,
-	.methods = cidrs_methods,
+	.methods = {cidrs_methods},
 	.field = cidrs_field,
 	.gc = cidrs_gc,
 };
@@ -63,7 +63,7 @@ static const struct udata_class cidrs_class = {
 static const struct udata_class names_class = {
 	.name = "domains",
 	.fields = field_names,
-	.methods = names_methods,
+	.methods = {names_methods},
 	.field = names_field,
 	.gc = names_gc,
 };

@@ -63,10 +63,8 @@ void udata_class(lua_State *L, const struct udata_class *c)
 		lua_pushinteger(L, i);
 		lua_setfield(L, -2, c->fields[i]);
 	}
-	for (const luaL_Reg *m = c->methods; m && m->name; m++) {
-		lua_pushcfunction(L, m->func);
-		lua_setfield(L, -2, m->name);
-	}
+	for (size_t i = 0; i < ARRAY_LEN(c->methods) && c->methods[i]; i++)
+		luaL_setfuncs(L, c->methods[i], 0);
 	lua_pushlightuserdata(L, (void *)c);
 	lua_pushcclosure(L, udata_index, 2);
 	lua_setfield(L, -2, "__index");

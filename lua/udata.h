@@ -10,9 +10,9 @@
  * named error.
  */
 struct udata_class {
-	const char *name;          /* "conn": as messages call it */
-	const char *const *fields; /* NULL-ended; the index is the id; NULL = none */
-	const luaL_Reg *methods;   /* NULL-ended; NULL = none */
+	const char *name;           /* "conn": as messages call it */
+	const char *const *fields;  /* NULL-ended; the index is the id; NULL = none */
+	const luaL_Reg *methods[4]; /* each NULL-ended; NULL = no more */
 	int (*field)(lua_State *L, void *self, int id); /* pushes one value, returns 1 */
 	lua_CFunction gc, tostring, call;               /* NULL = none */
 	const char *read_only; /* remedy in the message when a field is written; NULL = none */

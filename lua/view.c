@@ -171,7 +171,7 @@ static const luaL_Reg methods[] = {{"byte", l_byte}, {"sub", l_sub}, {NULL, NULL
 static const struct udata_class view_class = {
 	.name = "pkt",
 	.fields = field_names,
-	.methods = methods,
+	.methods = {methods},
 	.field = view_field,
 	.read_only = "packets are looked at, not changed",
 };

@@ -174,6 +174,42 @@ static int new_thread(lua_State *L)
 	return 0;
 }
 
+static struct task *task_reset(struct task *t, struct vm *vm, const char *what)
+{
+	*t = (struct task){.vm = vm, .co = t->co, .ref = t->ref, .what = what, .budget_ms = 10};
+	list_init(&t->link);
+	list_add_tail(&vm->tasks, &t->link);
+	vm->task_count++;
+	return t;
+}
+
+static struct task *task_pooled(struct vm *vm)
+{
+	struct task *t = container_of(vm->idle.next, struct task, link);
+	list_del(&t->link);
+	return t;
+}
+
+struct task *task_make(lua_State *L, const char *what)
+{
+	struct vm *vm = vm_of(L);
+	if (vm->task_count >= vm->task_max)
+		return NULL;
+	if (!list_empty(&vm->idle))
+		return task_reset(task_pooled(vm), vm, what);
+	lua_State *co = lua_newthread(L);
+	int ref = luaL_ref(L, LUA_REGISTRYINDEX);
+	struct task *t = calloc(1, sizeof(*t));
+	if (!t) {
+		luaL_unref(L, LUA_REGISTRYINDEX, ref);
+		luaL_error(L, "not enough memory");
+		return NULL;
+	}
+	t->co = co;
+	t->ref = ref;
+	return task_reset(t, vm, what);
+}
+
 struct task *task_new(struct vm *vm, const char *what)
 {
 	struct task *t;
@@ -182,8 +218,7 @@ struct task *task_new(struct vm *vm, const char *what)
 		return NULL;
 	}
 	if (!list_empty(&vm->idle)) {
-		t = container_of(vm->idle.next, struct task, link);
-		list_del(&t->link);
+		t = task_pooled(vm);
 	} else {
 		t = calloc(1, sizeof(*t));
 		if (!t || vm_protect(vm, new_thread, t)) {
@@ -191,18 +226,8 @@ struct task *task_new(struct vm *vm, const char *what)
 			vm_complain(vm, NULL, what, NULL, "no memory for a coroutine");
 			return NULL;
 		}
-		t->vm = vm;
 	}
-	t->what = what;
-	t->blocking = false;
-	t->budget_ms = 10;
-	t->flow = NULL;
-	t->owned = NULL;
-	t->done = NULL;
-	t->arg = NULL;
-	list_add_tail(&vm->tasks, &t->link);
-	vm->task_count++;
-	return t;
+	return task_reset(t, vm, what);
 }
 
 void task_recycle(struct task *t)

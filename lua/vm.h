@@ -87,6 +87,8 @@ int vm_protect(struct vm *vm, lua_CFunction fn, void *arg);
 
 /* A task to be filled and started, or NULL: too many, or no memory; reported. */
 struct task *task_new(struct vm *vm, const char *what);
+/* The same for a C function that Lua called: raises for memory; NULL: too many. */
+struct task *task_make(lua_State *L, const char *what);
 /* Runs a new task: its function and @nargs arguments are on t->co. */
 enum vm_outcome vm_start(struct task *t, int nargs);
 /* Takes a DONE task back into the pool. */

@@ -8,6 +8,7 @@
 
 #include <glob.h>
 
+#include "spec/lua/island.h"
 #include "spec/lua/rig.h"
 
 /* Each script loads, and survives a flow of each kind without a complaint. */
@@ -103,6 +104,7 @@ static void redirect_goes_where_its_table_says(void **state)
 
 int main(void)
 {
+	island_enter();
 	const struct CMUnitTest tests[] = {
 		rig_test(the_finished_scripts_run),
 		rig_test(the_examples_run),

@@ -58,7 +58,8 @@ static void rig_dialed(struct flow *f, int fd, const void *early, size_t n)
 	r->dialed++;
 	r->fd = fd;
 	assert_true(n <= sizeof(r->early));
-	memcpy(r->early, early, n);
+	if (n)
+		memcpy(r->early, early, n);
 	r->early_len = n;
 }
 
@@ -105,7 +106,7 @@ static inline void rig_open(struct rig *r)
 /* What was logged so far, and forgets it. Valid until the next call. */
 static inline const char *rig_log(struct rig *r)
 {
-	static char text[65536];
+	static char text[8192];
 	ssize_t n = pread(r->log, text, sizeof(text) - 1, 0);
 	assert_true(n >= 0);
 	text[n] = 0;

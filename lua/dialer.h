@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef NSNET_LUA_DIALER_H
+#define NSNET_LUA_DIALER_H
+
+#include "lua/connection.h"
+
+/* dialer - connections made by scripts: nsnet.dialer and nsnet.via.
+ *
+ * A dialer is called with (network, address, conn) and returns a stream, which becomes the relay's,
+ * or nil and why not. Anything else, and any error, is a failed connect.
+ */
+
+/* hooks.dial for @c: -EINPROGRESS, -ENOSYS (no dialer wants it), or another negative errno. */
+int dialer_dial(struct connection *c);
+
+#endif

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: MIT */
+#include "lua/net.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <lauxlib.h>
+
+#include "core/base.h"
+#include "lua/address.h"
+#include "lua/args.h"
+#include "lua/dialing.h"
+#include "lua/failure.h"
+#include "lua/ruleset.h"
+#include "lua/stream.h"
+
+#define DIAL_SECONDS 10. /* default for timeout= */
+
+enum {
+	NETWORK_TCP,
+	NETWORK_UDP,
+	NETWORK_UNIX
+};
+static const char *const network_names[] = {"tcp", "udp", "unix", NULL};
+static const char *const family_names[] = {"4", "6", NULL};
+
+/* A dial or a lookup that waits. */
+struct call {
+	struct task *task;
+	struct dialing dialing;
+	struct lookup_query *query;
+	struct stream *stream; /* held by ref; NULL for resolve */
+	int ref;
+	uint16_t port;
+};
+
+/* How it ended, for the time of vm_wake(). */
+struct outcome {
+	struct stream *stream;
+	int ref, fd;
+	bool datagram;
+	enum failure failure;
+	const char *text;
+	const struct addr *list;
+	size_t n;
+};
+
+/* Connects a datagram or unix socket, which is done at once. The fd or negative errno. */
+static int connect_now(int type, const struct sockaddr *sa, socklen_t len)
+{
+	int fd = socket(sa->sa_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd == -1)
+		return -errno;
+	if (connect(fd, sa, len) == -1) {
+		int err = -errno;
+		close(fd);
+		return err;
+	}
+	return fd;
+}
+
+static int connect_udp(const struct addr *a)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = addr_to_sockaddr(a, &ss);
+	return connect_now(SOCK_DGRAM, (struct sockaddr *)&ss, len);
+}
+
+static int connect_unix(lua_State *L, const char *path)
+{
+	struct sockaddr_un sun = {.sun_family = AF_UNIX};
+	if (!path[0] || strlen(path) >= sizeof(sun.sun_path))
+		return luaL_error(L, "nsnet.dial: a unix socket's path has 1 to %d bytes",
+			(int)sizeof(sun.sun_path) - 1);
+	memcpy(sun.sun_path, path, strlen(path));
+	return connect_now(SOCK_STREAM, (struct sockaddr *)&sun, sizeof(sun));
+}
+
+/* The stream on top of the stack gets @fd, or the failure is pushed. */
+static int finish_now(lua_State *L, struct stream *s, int fd, bool datagram)
+{
+	if (fd >= 0) {
+		stream_attach(s, fd, datagram);
+		return 1;
+	}
+	stream_close(s, "stream was never connected");
+	return failure_push(L, failure_of_errno(-fd), strerror(-fd));
+}
+
+static int dial_push(lua_State *L, void *arg)
+{
+	struct outcome *o = arg;
+	lua_rawgeti(L, LUA_REGISTRYINDEX, o->ref);
+	luaL_unref(L, LUA_REGISTRYINDEX, o->ref);
+	if (o->fd >= 0) {
+		stream_attach(o->stream, o->fd, o->datagram);
+		return 1;
+	}
+	stream_close(o->stream, "stream was never connected");
+	return failure_push(L, o->failure, o->text);
+}
+
+static void dial_cancel(void *arg)
+{
+	struct call *c = arg;
+	if (c->dialing.loop)
+		dialing_stop(&c->dialing);
+	if (c->query)
+		lookup_cancel(c->query);
+	if (c->stream)
+		stream_close(c->stream, "stream was never connected");
+	luaL_unref(c->task->vm->L, LUA_REGISTRYINDEX, c->ref);
+	free(c);
+}
+
+static void dial_on_end(struct dialing *d, int fd, enum failure f, const char *text)
+{
+	struct call *c = container_of(d, struct call, dialing);
+	struct task *t = c->task;
+	struct outcome o = {.stream = c->stream,
+		.ref = c->ref,
+		.fd = fd,
+		.failure = f,
+		.text = text};
+	free(c);
+	vm_wake(t, dial_push, &o);
+}
+
+/* A name for a datagram socket: its first address. */
+static void dial_on_lookup(void *arg, const struct addr *list, size_t n, const char *error)
+{
+	struct call *c = arg;
+	struct task *t = c->task;
+	struct outcome o = {.stream = c->stream,
+		.ref = c->ref,
+		.fd = -1,
+		.datagram = true,
+		.failure = FAILURE_RESOLVE,
+		.text = error};
+	if (n) {
+		struct addr a = list[0];
+		a.port = c->port;
+		o.fd = connect_udp(&a);
+		o.failure = failure_of_errno(-o.fd);
+		o.text = o.fd < 0 ? strerror(-o.fd) : NULL;
+	}
+	free(c);
+	vm_wake(t, dial_push, &o);
+}
+
+/* The part of dial that may have to wait; the stream is on top. */
+static int dial_wait(lua_State *L, struct task *t, struct stream *s, int network,
+	const char *address, int family, double timeout)
+{
+	char name[NAME_MAX_LEN + 1];
+	struct addr a;
+	uint16_t port = 0;
+	int named = address_read(address, &a, name, &port);
+	if (named < 0)
+		return luaL_error(L, "nsnet.dial: \"%s\" is no address or name with a port",
+			address);
+	struct ruleset *rs = ruleset_of(L);
+	if (network == NETWORK_UDP && !named)
+		return finish_now(L, s, connect_udp(&a), true);
+	lua_pushvalue(L, -1);
+	int ref = luaL_ref(L, LUA_REGISTRYINDEX);
+	struct call *c = calloc(1, sizeof(*c));
+	if (!c) {
+		luaL_unref(L, LUA_REGISTRYINDEX, ref);
+		return luaL_error(L, "not enough memory");
+	}
+	*c = (struct call){.task = t, .stream = s, .ref = ref, .port = port};
+	int err = 0;
+	if (network == NETWORK_UDP) {
+		c->query = lookup_start(&rs->lookup, name, family, dial_on_lookup, c);
+		err = c->query ? 0 : -ENOMEM;
+	} else {
+		c->dialing.loop = rs->vm.loop;
+		c->dialing.lookup = &rs->lookup;
+		c->dialing.fn = dial_on_end;
+		err = dialing_start(&c->dialing, &a, named ? name : NULL, port, family, timeout);
+	}
+	if (err) {
+		free(c);
+		luaL_unref(L, LUA_REGISTRYINDEX, ref);
+		return finish_now(L, s, err, false);
+	}
+	return vm_wait(L, t, dial_cancel, c);
+}
+
+static int l_dial(lua_State *L)
+{
+	static const char *const keys[] = {"timeout", "family", NULL};
+	struct task *t = vm_blocker(L, "nsnet.dial");
+	int network = args_enum(L, 1, "network", network_names);
+	const char *address = luaL_checkstring(L, 2);
+	double timeout = DIAL_SECONDS;
+	int family = 0;
+	if (!lua_isnoneornil(L, 3)) {
+		luaL_checktype(L, 3, LUA_TTABLE);
+		args_keys(L, 3, keys, "nsnet.dial");
+		timeout = args_seconds(L, 3, "timeout", DIAL_SECONDS);
+		lua_getfield(L, 3, "family");
+		if (lua_type(L, -1) == LUA_TNUMBER)
+			lua_tostring(L, -1);
+		if (!lua_isnil(L, -1))
+			family = args_enum(L, -1, "family", family_names) ? 6 : 4;
+	}
+	struct stream *s = stream_new(L, t->owned);
+	if (network == NETWORK_UNIX)
+		return finish_now(L, s, connect_unix(L, address), false);
+	return dial_wait(L, t, s, network, address, family, timeout);
+}
+
+/* --- resolve --------------------------------------------------------------------------------- */
+
+static int push_list(lua_State *L, const struct addr *list, size_t n)
+{
+	char text[ADDR_TEXT_MAX];
+	lua_createtable(L, (int)n, 0);
+	for (size_t i = 0; i < n; i++) {
+		lua_pushstring(L, addr_format(&list[i], false, text));
+		lua_rawseti(L, -2, (int)i + 1);
+	}
+	return 1;
+}
+
+static int resolve_push(lua_State *L, void *arg)
+{
+	struct outcome *o = arg;
+	return o->n ? push_list(L, o->list, o->n) : failure_push(L, FAILURE_RESOLVE, o->text);
+}
+
+static void resolve_on_lookup(void *arg, const struct addr *list, size_t n, const char *error)
+{
+	struct call *c = arg;
+	struct task *t = c->task;
+	struct outcome o = {.list = list, .n = n, .text = error};
+	free(c);
+	vm_wake(t, resolve_push, &o);
+}
+
+/* nsnet.resolve(name[, "A" or "AAAA"]): a list of addresses. */
+static int l_resolve(lua_State *L)
+{
+	static const char *const types[] = {"A", "AAAA", NULL};
+	struct task *t = vm_blocker(L, "nsnet.resolve");
+	size_t len;
+	const char *text = luaL_checklstring(L, 1, &len);
+	int family = 0;
+	char name[NAME_MAX_LEN + 1];
+	struct addr a;
+	if (!lua_isnoneornil(L, 2))
+		family = args_enum(L, 2, "type", types) ? 6 : 4;
+	if (!addr_parse(&a, text) && !a.port)
+		return push_list(L, &a, 1);
+	if (name_normalize(text, len, name) < 0)
+		return luaL_error(L, "nsnet.resolve: \"%s\" is no name", text);
+	struct call *c = calloc(1, sizeof(*c));
+	if (!c)
+		return luaL_error(L, "not enough memory");
+	c->task = t;
+	c->ref = LUA_NOREF;
+	c->query = lookup_start(&ruleset_of(L)->lookup, name, family, resolve_on_lookup, c);
+	if (!c->query) {
+		free(c);
+		return luaL_error(L, "not enough memory");
+	}
+	return vm_wait(L, t, dial_cancel, c);
+}
+
+void net_open(lua_State *L)
+{
+	lua_pushcfunction(L, l_dial);
+	lua_setfield(L, -2, "dial");
+	lua_pushcfunction(L, l_resolve);
+	lua_setfield(L, -2, "resolve");
+}

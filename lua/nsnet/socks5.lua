@@ -1,0 +1,165 @@
+-- SPDX-License-Identifier: MIT
+-- socks5.lua - a dialer through a SOCKS5 proxy (RFC 1928, user and password RFC 1929). TCP only.
+--
+--   local socks5 = require "nsnet.socks5"
+--   nsnet.dialer({ network = "tcp" }, socks5.dialer { proxy = "127.0.0.1:1080" })
+--
+-- The proxy is given the name where one is known, so that it resolves; else the address.
+
+local socks5 = {}
+
+local REPLY = {
+  [1] = { "general failure", "proto" },
+  [2] = { "not allowed by ruleset", "denied" },
+  [3] = { "network unreachable", "unreachable" },
+  [4] = { "host unreachable", "unreachable" },
+  [5] = { "connection refused", "refused" },
+  [6] = { "TTL expired", "unreachable" },
+  [7] = { "command not supported", "proto" },
+  [8] = { "address type not supported", "proto" },
+}
+
+local ADDRESS_LEN = { [1] = 4, [4] = 16 }
+
+local function byte_string(text, what)
+  if #text < 1 or #text > 255 then
+    error(("%s must have 1 to 255 bytes"):format(what), 0)
+  end
+  return string.char(#text) .. text
+end
+
+-- Every step returns true, or nil and why not.
+local function authenticate(stream, user, password)
+  local ok, err, code = stream:write("\1" .. user .. password)
+  if not ok then
+    return nil, err, code
+  end
+  local answer
+  answer, err, code = stream:read_exact(2)
+  if not answer then
+    return nil, err, code
+  end
+  if answer:byte(2) ~= 0 then
+    return nil, "SOCKS5: the proxy refused user and password", "denied"
+  end
+  return true
+end
+
+local function choose_method(stream, user, password)
+  local ok, err, code = stream:write(user and "\5\2\0\2" or "\5\1\0")
+  if not ok then
+    return nil, err, code
+  end
+  local answer
+  answer, err, code = stream:read_exact(2)
+  if not answer then
+    return nil, err, code
+  end
+  local version, method = answer:byte(1, 2)
+  if version ~= 5 then
+    return nil, "SOCKS5: the proxy speaks another protocol", "proto"
+  end
+  if method == 2 and user then
+    return authenticate(stream, user, password)
+  elseif method ~= 0 then
+    return nil, "SOCKS5: the proxy wants an authentication that is not configured", "denied"
+  end
+  return true
+end
+
+-- The destination as the protocol writes it: a name, or the four or sixteen bytes.
+local function destination(host, port)
+  local tail = string.char(math.floor(port / 256), port % 256)
+  local bytes = nsnet.ip_bytes(host)
+  if bytes then
+    return (#bytes == 4 and "\1" or "\4") .. bytes .. tail
+  end
+  return "\3" .. byte_string(host, "the name") .. tail
+end
+
+local function read_reply(stream)
+  local head, err, code = stream:read_exact(4)
+  if not head then
+    return nil, err, code
+  end
+  local version, reply, _, kind = head:byte(1, 4)
+  if version ~= 5 then
+    return nil, "SOCKS5: the proxy speaks another protocol", "proto"
+  end
+  if reply ~= 0 then
+    local known = REPLY[reply] or { ("reply %d"):format(reply), "proto" }
+    return nil, "SOCKS5: " .. known[1], known[2]
+  end
+  local len = ADDRESS_LEN[kind]
+  if kind == 3 then
+    local size
+    size, err, code = stream:read_exact(1)
+    if not size then
+      return nil, err, code
+    end
+    len = size:byte()
+  elseif not len then
+    return nil, "SOCKS5: bad address type in the reply", "proto"
+  end
+  local rest
+  rest, err, code = stream:read_exact(len + 2) -- the proxy's own address and port: not needed
+  if not rest then
+    return nil, err, code
+  end
+  return true
+end
+
+-- Asks for a connection to a host (a name or an address) over a stream to the proxy. True, or nil,
+-- message, code.
+function socks5.handshake(stream, host, port, options)
+  local user = options.user and byte_string(options.user, "user")
+  local password = user and byte_string(options.password or "", "password")
+  local ok, err, code = choose_method(stream, user, password)
+  if not ok then
+    return nil, err, code
+  end
+  ok, err, code = stream:write("\5\1\0" .. destination(host, port))
+  if not ok then
+    return nil, err, code
+  end
+  return read_reply(stream)
+end
+
+-- options: proxy = "address:port", user, password, timeout (10 s), dial (how to reach the proxy: a
+-- dialer, for a chain of proxies).
+function socks5.dialer(options)
+  assert(type(options.proxy) == "string", "socks5: proxy = \"address:port\" is missing")
+  if options.user then
+    byte_string(options.user, "user")
+    byte_string(options.password or "", "password")
+  end
+  local timeout = options.timeout or 10
+  return function(network, address, conn)
+    if network ~= "tcp" then
+      return nil, "SOCKS5: only TCP goes through this proxy", "denied"
+    end
+    local host, port = nsnet.split_address(address)
+    if conn and conn.host and conn.dst_ip == host then
+      host = conn.host
+    end
+    local stream, err, code
+    if options.dial then
+      stream, err, code = options.dial("tcp", options.proxy, conn)
+    else
+      stream, err, code = nsnet.dial("tcp", options.proxy, { timeout = timeout })
+    end
+    if not stream then
+      return nil, "proxy: " .. err, code
+    end
+    stream:set_timeout(timeout)
+    local ok
+    ok, err, code = socks5.handshake(stream, host, port, options)
+    if not ok then
+      stream:close()
+      return nil, err, code
+    end
+    return stream
+  end
+end
+
+return socks5
