@@ -81,37 +81,25 @@ static int keep_dialer(lua_State *L)
 	return 0;
 }
 
-static const char *allowed_answers(const struct handler *h)
-{
-	if (h->filter && h->filter->observe)
-		return "an observer answers nothing";
-	return !strcmp(h->name, "guard") ? "return nsnet.deny, nsnet.drop or nil"
-					 : "return nsnet.allow, nsnet.deny or nil";
-}
-
-/* The one answer on the stack of @co: a verdict, NONE, or an error told to the user. */
-static enum verdict chain_judge(struct connection *c, const struct handler *h, bool named,
-	lua_State *co, struct decision *d)
+enum verdict chain_judge(struct connection *c, const struct handler *h, bool named, lua_State *co,
+	struct decision *d)
 {
 	bool observe = h->filter && h->filter->observe;
-	bool guard = !strcmp(h->name, "guard");
 	int n = lua_gettop(co);
 	char kind[TEXT_KIND_MAX];
 	if (n == 0 || (n == 1 && lua_isnil(co, 1)))
 		return VERDICT_NONE;
 	const struct verdict_value *v = n == 1 ? verdict_test(co, 1) : NULL;
-	const char *why = NULL;
+	bool right = v && !observe && (h->answers & (1u << v->verdict));
 	if (n > 1)
 		snprintf(kind, sizeof(kind), "%d values", n);
-	else if (!v)
-		text_kind(co, 1, kind);
-	else if (observe || (guard && v->verdict != VERDICT_DENY && v->verdict != VERDICT_DROP))
+	else if (v)
 		snprintf(kind, sizeof(kind), "nsnet.%s", verdict_word(v->verdict));
 	else
-		why = "";
-	if (!why) {
+		text_kind(co, 1, kind);
+	if (!right) {
 		vm_complain(&c->rs->vm, h->where, h->name, c->flow, "%s returned %s; %s", h->name,
-			kind, allowed_answers(h));
+			kind, observe ? "an observer answers nothing" : h->advice);
 		return observe ? VERDICT_NONE
 			       : chain_error(c, h->where, "wrong answer of a script", d);
 	}
@@ -123,7 +111,7 @@ static enum verdict chain_judge(struct connection *c, const struct handler *h, b
 	return chain_decide(c, h->where, verdict_reason(co, 1), v, named, d);
 }
 
-static enum verdict chain_failed(struct connection *c, const struct handler *h, struct decision *d)
+enum verdict chain_failed(struct connection *c, const struct handler *h, struct decision *d)
 {
 	if (h->filter && h->filter->observe)
 		return VERDICT_NONE;
@@ -204,12 +192,22 @@ static void chain_on_deadline(struct ev_loop *loop, ev_timer *w, int revents)
 	policy_answer(c->rs->policy, c->flow, v, &d); /* last: c may be gone */
 }
 
-static void chain_wait(struct connection *c)
+void chain_wait(struct connection *c)
 {
 	if (ev_is_active(&c->deadline))
 		return;
 	ev_timer_init(&c->deadline, chain_on_deadline, CHAIN_SECONDS, 0.);
 	ev_timer_start(c->rs->vm.loop, &c->deadline);
+}
+
+/* Bytes of what may pass are shown to those who asked for them. */
+static enum verdict chain_settle(struct connection *c, enum verdict v, struct decision *d)
+{
+	if (c->facts.network == FILTER_TCP && v != VERDICT_DENY && v != VERDICT_DROP) {
+		d->first_bytes = connection_wanted(c, &c->rs->greeters);
+		d->data = connection_wanted(c, &c->rs->data);
+	}
+	return v;
 }
 
 /* Goes on with the chain after a late answer @v, and gives the verdict if there is one. */
@@ -220,6 +218,7 @@ static void chain_resume(struct connection *c, enum verdict v, struct decision *
 	if (v == VERDICT_PENDING)
 		return;
 	ev_timer_stop(c->rs->vm.loop, &c->deadline);
+	v = chain_settle(c, v, d);
 	policy_answer(c->rs->policy, c->flow, v, d); /* last: c may be gone */
 }
 
@@ -268,13 +267,6 @@ static enum verdict handler_ask(struct connection *c, const struct handler *h, b
 	}
 }
 
-static bool handler_wants(const struct connection *c, const struct handler *h, bool *named)
-{
-	*named = false;
-	return (h->networks & c->facts.network) &&
-		(!h->filter || filter_match(h->filter, &c->facts, named));
-}
-
 static enum verdict chain_go(struct connection *c, struct decision *d)
 {
 	const struct handlers *hs = &c->rs->chain;
@@ -286,7 +278,7 @@ static enum verdict chain_go(struct connection *c, struct decision *d)
 		if (h->rules) {
 			v = rules_go(c, h, d);
 		} else {
-			if (!handler_wants(c, h, &named))
+			if (!connection_wants(c, h, &named))
 				continue;
 			v = handler_ask(c, h, named, true, d);
 			if (v == VERDICT_PENDING)
@@ -306,13 +298,13 @@ enum verdict chain_ask(struct connection *c, struct decision *d)
 	for (size_t i = 0; i < guards->len; i++) {
 		const struct handler *h = &guards->v[i];
 		bool named;
-		if (!handler_wants(c, h, &named))
+		if (!connection_wants(c, h, &named))
 			continue;
 		enum verdict v = handler_ask(c, h, false, false, d);
 		if (v != VERDICT_NONE)
 			return v;
 	}
-	return chain_go(c, d);
+	return chain_settle(c, chain_go(c, d), d);
 }
 
 void chain_closed(struct connection *c)
@@ -322,7 +314,7 @@ void chain_closed(struct connection *c)
 		const struct handler *h = &hs->v[i];
 		struct task *t = NULL;
 		bool named;
-		if (!handler_wants(c, h, &named))
+		if (!connection_wants(c, h, &named))
 			continue;
 		if (chain_call(c, h, h->ref, false, NULL, &t) == VM_DONE)
 			task_recycle(t);

@@ -13,6 +13,15 @@
 /* A verdict, NONE if nobody has an opinion, or PENDING: policy_answer() follows. */
 enum verdict chain_ask(struct connection *c, struct decision *d);
 
+/* The one answer on the stack of @co: a verdict that @h may give, with its parts in @d; NONE; or an
+ * error, told to the user, with its price. @named: a cidr= of its filter named the address. */
+enum verdict chain_judge(struct connection *c, const struct handler *h, bool named, lua_State *co,
+	struct decision *d);
+/* What it costs that @h failed (its error is told already). */
+enum verdict chain_failed(struct connection *c, const struct handler *h, struct decision *d);
+/* Starts the deadline of what waits for @c. */
+void chain_wait(struct connection *c);
+
 /* Tells on_close handlers. The flow is at its end. */
 void chain_closed(struct connection *c);
 

@@ -226,9 +226,10 @@ static const struct udata_class connection_class = {
 	.read_only = "use conn.ctx for what you want to keep with it",
 };
 
-void connection_open(lua_State *L)
+void connection_open(lua_State *L, const luaL_Reg *more)
 {
 	udata_class(L, &connection_class);
+	udata_extend(L, &connection_class, more);
 }
 
 static int object_tostring(lua_State *L)
@@ -331,8 +332,26 @@ void connection_push(lua_State *L, struct connection *c)
 	lua_rawgeti(L, LUA_REGISTRYINDEX, c->ref);
 }
 
+bool connection_wants(const struct connection *c, const struct handler *h, bool *named)
+{
+	*named = false;
+	return (h->networks & c->facts.network) &&
+		(!h->filter || filter_match(h->filter, &c->facts, named));
+}
+
+bool connection_wanted(const struct connection *c, const struct handlers *hs)
+{
+	bool named;
+	for (size_t i = 0; i < hs->len; i++) {
+		if (connection_wants(c, &hs->v[i], &named))
+			return true;
+	}
+	return false;
+}
+
 void connection_cancel(struct connection *c)
 {
+	c->peeking = false;
 	ev_timer_stop(c->rs->vm.loop, &c->deadline);
 	if (c->task) {
 		struct task *t = c->task;
@@ -377,6 +396,7 @@ void connection_free(struct connection *c)
 	}
 	luaL_unref(rs->vm.L, LUA_REGISTRYINDEX, c->via_ref);
 	free(c->early);
+	free(c->first);
 	list_del(&c->link);
 	c->flow->policy = NULL;
 	free(c);

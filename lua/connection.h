@@ -3,6 +3,7 @@
 #define NSNET_LUA_CONNECTION_H
 
 #include <ev.h>
+#include <lauxlib.h>
 #include <lua.h>
 #include <stdbool.h>
 
@@ -38,12 +39,22 @@ struct connection {
 	int dialed_fd;               /* owned while dialed is waiting, or negative errno */
 	char *early;                 /* owned: what the dialer had read too much */
 	size_t early_len;
-	char *tags;       /* owned: "a,b" */
-	char *dial_error; /* owned: what a dialer said */
+	/* on_first_bytes: what the child sent first, the handler to ask next, peek */
+	char *first; /* owned */
+	size_t first_len;
+	bool first_more; /* more will be waited for */
+	size_t greeter;
+	bool peeking;                /* c->task waits for */
+	size_t peek_want;            /* so many bytes */
+	bool in_greeting;            /* inside hooks.first_bytes: answers go to */
+	enum verdict greeting;       /* this verdict and */
+	struct decision *greeting_d; /* this decision */
+	char *tags;                  /* owned: "a,b" */
+	char *dial_error;            /* owned: what a dialer said */
 };
 
-/* Makes the class known. Raises for memory. */
-void connection_open(lua_State *L);
+/* Makes the class known; @methods (NULL-ended) are those of higher modules. Raises for memory. */
+void connection_open(lua_State *L, const luaL_Reg *methods);
 
 /* The connection of @f, made if it is new; NULL: no memory. */
 struct connection *connection_get(struct ruleset *rs, struct flow *f);
@@ -53,6 +64,11 @@ int connection_expose(struct connection *c);
 
 /* Pushes the object, which is there. Does not raise. */
 void connection_push(lua_State *L, struct connection *c);
+
+/* True if @h is for this flow. *@named as in filter_match. */
+bool connection_wants(const struct connection *c, const struct handler *h, bool *named);
+/* True if one of @hs is. */
+bool connection_wanted(const struct connection *c, const struct handlers *hs);
 
 /* Forgets what waits. */
 void connection_cancel(struct connection *c);

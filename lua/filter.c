@@ -33,6 +33,7 @@ void filter_open(lua_State *L)
 
 static const char *const network_names[] = {"tcp", "udp", "icmp", NULL};
 static const char *const dir_names[] = {"out", "in", "both", NULL};
+static const char *const data_dir_names[] = {"up", "down", "both", NULL};
 
 /* Calls @each for the value at @i, or for each element if it is a list. */
 static void each_value(lua_State *L, int i, const char *key, struct filter *f,
@@ -133,12 +134,16 @@ static void read_flow_keys(lua_State *L, int i, struct filter *f)
 	lua_pop(L, 1);
 }
 
-static void read_packet_keys(lua_State *L, int i, struct filter *f)
+static void read_dir(lua_State *L, int i, struct filter *f, const char *const *names)
 {
 	lua_getfield(L, i, "dir");
 	if (!lua_isnil(L, -1))
-		f->dirs = (uint8_t)(args_enum(L, -1, "dir", dir_names) + 1);
+		f->dirs = (uint8_t)(args_enum(L, -1, "dir", names) + 1);
 	lua_pop(L, 1);
+}
+
+static void read_packet_keys(lua_State *L, int i, struct filter *f)
+{
 	lua_getfield(L, i, "proto");
 	if (lua_type(L, -1) == LUA_TNUMBER) {
 		double n = lua_tonumber(L, -1);
@@ -159,13 +164,19 @@ static void read_packet_keys(lua_State *L, int i, struct filter *f)
 struct filter *filter_read(lua_State *L, int i, enum filter_kind kind, const char *const *extra,
 	const char *what)
 {
-	static const char *const keys[] = {"port", "cidr", "network", "observe", NULL};
-	static const char *const packet_keys[] = {"port", "cidr", "dir", "proto", NULL};
+	/* A bit for each key that a kind knows. */
+	static const char *const keys[] = {"port", "cidr", "network", "observe", "dir", "proto"};
+	static const uint8_t known[] = {
+		[FILTER_KIND_FLOW] = 0x07,
+		[FILTER_KIND_HOOK] = 0x0f,
+		[FILTER_KIND_DATA] = 0x13,
+		[FILTER_KIND_PACKET] = 0x33,
+	};
 	const char *all[16];
 	size_t n = 0;
-	for (const char *const *k = kind == FILTER_KIND_PACKET ? packet_keys : keys; *k; k++) {
-		if (kind != FILTER_KIND_FLOW || strcmp(*k, "observe") != 0)
-			all[n++] = *k;
+	for (size_t k = 0; k < ARRAY_LEN(keys); k++) {
+		if (known[kind] & (1u << k))
+			all[n++] = keys[k];
 	}
 	for (; extra && *extra && n < ARRAY_LEN(all) - 1; extra++)
 		all[n++] = *extra;
@@ -175,18 +186,20 @@ struct filter *filter_read(lua_State *L, int i, enum filter_kind kind, const cha
 	struct filter *f = udata_new(L, &filter_class, sizeof(*f));
 	f->dirs = FILTER_BOTH;
 	read_flow_keys(L, i, f);
-	if (kind == FILTER_KIND_PACKET) {
-		read_packet_keys(L, i, f);
-		f->networks = FILTER_ANY;
+	f->networks = FILTER_ANY;
+	if (kind == FILTER_KIND_PACKET || kind == FILTER_KIND_DATA) {
+		read_dir(L, i, f, kind == FILTER_KIND_DATA ? data_dir_names : dir_names);
+		if (kind == FILTER_KIND_PACKET)
+			read_packet_keys(L, i, f);
 		return f;
 	}
 	if (kind == FILTER_KIND_HOOK)
 		f->observe = args_bool(L, i, "observe", false);
 	lua_getfield(L, i, "network");
-	if (lua_isnil(L, -1))
-		f->networks = FILTER_ANY;
-	else
+	if (!lua_isnil(L, -1)) {
+		f->networks = 0;
 		each_value(L, lua_gettop(L), "network", f, read_network);
+	}
 	lua_pop(L, 1);
 	return f;
 }

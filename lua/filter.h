@@ -51,7 +51,8 @@ struct facts {
 enum filter_kind {
 	FILTER_KIND_FLOW,   /* network, port, cidr */
 	FILTER_KIND_HOOK,   /* and observe */
-	FILTER_KIND_PACKET, /* dir, proto, port, cidr */
+	FILTER_KIND_DATA,   /* port, cidr, dir of bytes: "up", "down", "both" */
+	FILTER_KIND_PACKET, /* port, cidr, dir, proto */
 };
 
 /* Makes the class known. Raises for memory. */

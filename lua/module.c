@@ -8,7 +8,9 @@
 #include "core/log.h"
 #include "lua/address.h"
 #include "lua/connection.h"
+#include "lua/greeting.h"
 #include "lua/job.h"
+#include "lua/limit.h"
 #include "lua/net.h"
 #include "lua/rules.h"
 #include "lua/sets.h"
@@ -54,9 +56,15 @@ static struct handler *add(lua_State *L, struct handlers *hs, enum filter_kind k
 	return h;
 }
 
+#define ANSWER(v) (1u << VERDICT_##v)
+#define ANSWERS_END (ANSWER(DENY) | ANSWER(DROP))
+#define ANSWERS_ALL (ANSWERS_END | ANSWER(ALLOW) | ANSWER(REDIRECT) | ANSWER(VIA))
+
 static int l_guard(lua_State *L)
 {
-	add(L, &loading(L, "guard")->guards, FILTER_KIND_FLOW, "guard");
+	struct handler *h = add(L, &loading(L, "guard")->guards, FILTER_KIND_FLOW, "guard");
+	h->answers = ANSWERS_END;
+	h->advice = "return nsnet.deny, nsnet.drop or nil";
 	return 0;
 }
 
@@ -65,6 +73,25 @@ static int l_on_connect(lua_State *L)
 	struct handler *h =
 		add(L, &loading(L, "on_connect")->chain, FILTER_KIND_HOOK, "on_connect");
 	h->networks = FILTER_TCP;
+	h->answers = ANSWERS_ALL;
+	h->advice = "return nsnet.allow, nsnet.deny or nil";
+	return 0;
+}
+
+static int l_on_first_bytes(lua_State *L)
+{
+	struct handler *h =
+		add(L, &loading(L, "on_first_bytes")->greeters, FILTER_KIND_HOOK, "on_first_bytes");
+	h->networks = FILTER_TCP;
+	h->answers = ANSWERS_END | ANSWER(ALLOW);
+	h->advice = "return nsnet.allow, nsnet.deny or nil";
+	return 0;
+}
+
+static int l_on_data(lua_State *L)
+{
+	struct handler *h = add(L, &loading(L, "on_data")->data, FILTER_KIND_DATA, "on_data");
+	h->networks = FILTER_TCP;
 	return 0;
 }
 
@@ -72,6 +99,8 @@ static int l_on_flow(lua_State *L)
 {
 	struct handler *h = add(L, &loading(L, "on_flow")->chain, FILTER_KIND_HOOK, "on_flow");
 	h->networks = FILTER_UDP | FILTER_ICMP;
+	h->answers = ANSWERS_ALL;
+	h->advice = "return nsnet.allow, nsnet.deny or nil";
 	return 0;
 }
 
@@ -242,6 +271,8 @@ static const luaL_Reg functions[] = {
 	{"guard", l_guard},
 	{"on_connect", l_on_connect},
 	{"on_flow", l_on_flow},
+	{"on_first_bytes", l_on_first_bytes},
+	{"on_data", l_on_data},
 	{"on_packet", l_on_packet},
 	{"dialer", l_dialer},
 	{"on_close", l_on_close},
@@ -262,11 +293,14 @@ void module_open(lua_State *L, struct ruleset *rs)
 	filter_open(L);
 	rules_open(L);
 	sets_open(L);
-	connection_open(L);
+	static const luaL_Reg conn_methods[] = {{"peek", greeting_peek}, {"limit", limit_conn},
+		{NULL, NULL}};
+	connection_open(L, conn_methods);
 	stream_open(L);
 	address_open(L);
 	net_open(L);
 	job_open(L);
+	limit_open(L);
 	open_log(L);
 	lua_newtable(L);
 	lua_setfield(L, -2, "state");

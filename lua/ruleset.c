@@ -64,8 +64,8 @@ void ruleset_put(struct ruleset *rs)
 	assert(list_empty(&rs->connections));
 	vm_fini(&rs->vm);
 	lookup_fini(&rs->lookup);
-	struct handlers *all[] = {&rs->guards, &rs->chain, &rs->dialers, &rs->packets, &rs->closers,
-		&rs->starters, &rs->exits};
+	struct handlers *all[] = {&rs->guards, &rs->chain, &rs->dialers, &rs->greeters, &rs->data,
+		&rs->packets, &rs->closers, &rs->starters, &rs->exits};
 	for (size_t i = 0; i < ARRAY_LEN(all); i++)
 		handlers_fini(all[i]);
 	free(rs);

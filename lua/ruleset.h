@@ -21,11 +21,13 @@ struct rules;
 struct handler {
 	const struct filter *filter; /* kept by the registry; NULL = everything */
 	const struct rules
-		*rules;   /* kept by the registry; a block of rules instead of a function */
-	int ref;          /* the function */
-	uint8_t networks; /* which hooks it is for: FILTER_TCP for on_connect, ... */
-	const char *name; /* "on_connect": static */
-	char *where;      /* owned: "rules.lua:12", the function's first line */
+		*rules;     /* kept by the registry; a block of rules instead of a function */
+	int ref;            /* the function */
+	uint8_t networks;   /* which hooks it is for: FILTER_TCP for on_connect, ... */
+	uint16_t answers;   /* verdicts it may give, bits of 1 << enum verdict */
+	const char *advice; /* what to return instead of anything else: static */
+	const char *name;   /* "on_connect": static */
+	char *where;        /* owned: "rules.lua:12", the function's first line */
 };
 
 struct handlers {
@@ -42,7 +44,7 @@ struct ruleset {
 	bool loading;   /* handlers may register */
 	bool reloading; /* nsnet.reloading */
 	bool default_set, default_deny;
-	struct handlers guards, chain, dialers, packets, closers, starters, exits;
+	struct handlers guards, chain, dialers, greeters, data, packets, closers, starters, exits;
 	struct lookup lookup;
 	struct list connections; /* struct connection.link */
 	struct list own;         /* streams of the tasks that serve no flow */

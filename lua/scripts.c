@@ -12,6 +12,8 @@
 #include "lua/chain.h"
 #include "lua/connection.h"
 #include "lua/dialer.h"
+#include "lua/greeting.h"
+#include "lua/tamper.h"
 #include "lua/view.h"
 
 /* The functions of struct hooks: from a flow to the rule set that answers for it. A new flow asks
@@ -33,6 +35,20 @@ static int hook_dial(void *arg, struct flow *f)
 {
 	UNUSED(arg);
 	return f->policy ? dialer_dial(f->policy) : -ENOSYS;
+}
+
+static enum verdict hook_first_bytes(void *arg, struct flow *f, const void *bytes, size_t n,
+	bool more, struct decision *d)
+{
+	UNUSED(arg);
+	return f->policy ? greeting_ask(f->policy, bytes, n, more, d) : VERDICT_DENY;
+}
+
+static int hook_data(void *arg, struct flow *f, enum hook_dir dir, const void *bytes, size_t n,
+	void **other, size_t *other_len)
+{
+	UNUSED(arg);
+	return f->policy ? tamper_ask(f->policy, dir, bytes, n, other, other_len) : -ECONNABORTED;
 }
 
 static bool hook_packet(void *arg, enum hook_dir dir, struct packet *p)
@@ -65,6 +81,7 @@ void scripts_set_hooks(struct lua_host *h)
 	const struct ruleset *rs = h->current;
 	/* Dialers and on_close want to know every flow from its beginning. */
 	bool tcp = rs->guards.len || rs->closers.len || rs->dialers.len, flow = tcp;
+	tcp |= rs->greeters.len || rs->data.len;
 	for (size_t i = 0; i < rs->chain.len; i++) {
 		tcp |= rs->chain.v[i].networks & FILTER_TCP;
 		flow |= (rs->chain.v[i].networks & (FILTER_UDP | FILTER_ICMP)) != 0;
@@ -74,6 +91,8 @@ void scripts_set_hooks(struct lua_host *h)
 	h->hooks.flow = flow ? hook_ask : NULL;
 	h->hooks.packet = rs->packets.len ? hook_packet : NULL;
 	/* These also serve the flows of earlier rule sets. */
+	h->hooks.first_bytes = hook_first_bytes;
+	h->hooks.data = hook_data;
 	h->hooks.dial = hook_dial;
 	h->hooks.cancel = hook_cancel;
 	h->hooks.close = hook_close;

@@ -83,6 +83,16 @@ void udata_class(lua_State *L, const struct udata_class *c)
 	lua_rawset(L, LUA_REGISTRYINDEX);
 }
 
+void udata_extend(lua_State *L, const struct udata_class *c, const luaL_Reg *methods)
+{
+	lua_pushlightuserdata(L, (void *)c);
+	lua_rawget(L, LUA_REGISTRYINDEX);
+	lua_getfield(L, -1, "__index");
+	lua_getupvalue(L, -1, 1);
+	luaL_setfuncs(L, methods, 0);
+	lua_pop(L, 3);
+}
+
 void *udata_new(lua_State *L, const struct udata_class *c, size_t size)
 {
 	void *p = lua_newuserdata(L, size);

@@ -21,6 +21,9 @@ struct udata_class {
 /* Makes the class known to @L. Once a state; raises for memory. */
 void udata_class(lua_State *L, const struct udata_class *c);
 
+/* Adds @methods (NULL-ended) to a class that is known. Raises for memory. */
+void udata_extend(lua_State *L, const struct udata_class *c, const luaL_Reg *methods);
+
 /* Pushes a zeroed object. */
 void *udata_new(lua_State *L, const struct udata_class *c, size_t size);
 

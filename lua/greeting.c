@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+#include "lua/greeting.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <lauxlib.h>
+
+#include "core/base.h"
+#include "lua/chain.h"
+
+static enum verdict greeting_go(struct connection *c, struct decision *d);
+
+/* Where the answers of a handler go that was waiting: to the hook, if it was woken from there. */
+static void greeting_give(struct connection *c, enum verdict v, struct decision *d)
+{
+	if (c->in_greeting) {
+		c->greeting = v;
+		*c->greeting_d = *d;
+		return;
+	}
+	if (v == VERDICT_PENDING)
+		return;
+	ev_timer_stop(c->rs->vm.loop, &c->deadline);
+	policy_answer(c->rs->policy, c->flow, v, d); /* last: c may be gone */
+}
+
+static void greeting_done(void *arg, struct task *t)
+{
+	struct connection *c = arg;
+	struct decision d = {0};
+	enum verdict v;
+	c->task = NULL;
+	if (t) {
+		v = chain_judge(c, c->asked, c->asked_named, t->co, &d);
+		task_recycle(t);
+	} else {
+		v = chain_failed(c, c->asked, &d);
+	}
+	if (v == VERDICT_NONE)
+		v = greeting_go(c, &d);
+	greeting_give(c, v, &d);
+}
+
+struct greeting_call {
+	struct connection *c;
+	lua_State *co;
+	int ref;
+};
+
+static int greeting_arguments(lua_State *L)
+{
+	struct greeting_call *call = lua_touserdata(L, 1);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, call->ref);
+	connection_push(L, call->c);
+	lua_pushlstring(L, call->c->first, call->c->first_len);
+	lua_xmove(L, call->co, 3);
+	return 0;
+}
+
+static enum verdict greeter_ask(struct connection *c, const struct handler *h, struct decision *d)
+{
+	struct vm *vm = &c->rs->vm;
+	struct task *t = connection_expose(c) ? NULL : task_new(vm, h->name);
+	if (!t)
+		return chain_failed(c, h, d);
+	t->blocking = true;
+	t->flow = c->flow;
+	t->owned = &c->streams;
+	t->done = greeting_done;
+	t->arg = c;
+	struct greeting_call call = {.c = c, .co = t->co, .ref = h->ref};
+	if (vm_protect(vm, greeting_arguments, &call)) {
+		task_discard(t);
+		return chain_failed(c, h, d);
+	}
+	c->task = t; /* peek, called inside, finds itself */
+	enum vm_outcome o = vm_start(t, 2);
+	if (o == VM_PENDING)
+		return VERDICT_PENDING;
+	c->task = NULL;
+	if (o == VM_FAILED)
+		return chain_failed(c, h, d);
+	enum verdict v = chain_judge(c, h, c->asked_named, t->co, d);
+	task_recycle(t);
+	return v;
+}
+
+static enum verdict greeting_go(struct connection *c, struct decision *d)
+{
+	const struct handlers *hs = &c->rs->greeters;
+	while (c->greeter < hs->len) {
+		const struct handler *h = &hs->v[c->greeter++];
+		c->asked = h;
+		if (!connection_wants(c, h, &c->asked_named))
+			continue;
+		enum verdict v = greeter_ask(c, h, d);
+		if (v == VERDICT_PENDING)
+			chain_wait(c);
+		if (v != VERDICT_NONE)
+			return v;
+	}
+	return VERDICT_NONE;
+}
+
+static int peek_push(lua_State *L, void *arg)
+{
+	struct connection *c = arg;
+	c->peeking = false;
+	lua_pushlstring(L, c->first, c->first_len);
+	return 1;
+}
+
+static void peek_cancel(void *arg)
+{
+	struct connection *c = arg;
+	c->peeking = false;
+}
+
+int greeting_peek(lua_State *L)
+{
+	struct connection *c = connection_check(L, 1, "peek");
+	lua_Number n = luaL_optnumber(L, 2, 1);
+	struct task *t = vm_blocker(L, "conn:peek");
+	if (!c || c->task != t || !c->first)
+		return luaL_error(L, "conn:peek is for on_first_bytes, and its own connection");
+	if (!(n >= 1 && n <= HOOK_FIRST_BYTES_MAX))
+		return luaL_error(L, "conn:peek takes 1 to %d bytes", HOOK_FIRST_BYTES_MAX);
+	if (c->first_len >= (size_t)n || !c->first_more)
+		return peek_push(L, c);
+	if (!c->in_greeting)
+		return luaL_error(L, "conn:peek for more bytes must come before any other waiting");
+	c->peek_want = (size_t)n;
+	c->peeking = true;
+	return vm_wait(L, t, peek_cancel, c);
+}
+
+static enum verdict greeting_run(struct connection *c, struct decision *d)
+{
+	if (!c->peeking)
+		return greeting_go(c, d);
+	if (c->first_len < c->peek_want && c->first_more)
+		return VERDICT_PENDING;
+	/* Nothing says so if the handler goes on waiting: then this stays. */
+	c->greeting = VERDICT_PENDING;
+	c->greeting_d = d;
+	vm_wake(c->task, peek_push, c);
+	return c->greeting;
+}
+
+enum verdict greeting_ask(struct connection *c, const void *bytes, size_t n, bool more,
+	struct decision *d)
+{
+	char *first = realloc(c->first, n + 1);
+	if (!first)
+		return VERDICT_DENY;
+	if (n)
+		memcpy(first, bytes, n);
+	c->first = first;
+	c->first_len = n;
+	c->first_more = more;
+	c->in_greeting = true;
+	enum verdict v = greeting_run(c, d);
+	c->in_greeting = false;
+	/* One that waits for nothing but bytes is asked again with more. */
+	if (v == VERDICT_PENDING && c->peeking)
+		return VERDICT_MORE;
+	if (v != VERDICT_PENDING)
+		ev_timer_stop(c->rs->vm.loop, &c->deadline);
+	return v;
+}
