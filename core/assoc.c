@@ -21,26 +21,13 @@
  * flow at hand. Whoever goes on using an association after such a call holds it (assoc_hold).
  */
 
-/* An answer of our own about a datagram: ANSWER_BURST at once, then one each ANSWER_EVERY_S. A
- * Linux router gives 6 and 1 per second; programs that try again should not wait that long. */
-#define ANSWER_BURST 6
-#define ANSWER_EVERY_S 0.1
-
-/* A datagram that waits for a verdict: a copy, since a struct buf would pin 64 KB. */
-struct waiting {
-	struct list link;
-	size_t size; /* of the whole allocation */
-	struct packet p;
-	uint8_t bytes[];
-};
-
-static void waiting_free(struct assoc *a, struct waiting *w)
+static void assoc_close(struct assoc *a)
 {
-	list_del(&w->link);
-	a->waiting_count--;
-	a->set->waiting_bytes -= w->size;
-	buf_release(w->size);
-	free(w);
+	struct assoc_set *s = a->set;
+
+	if (s->volley.to == &a->dgram)
+		s->up_dropped += volley_clear(&s->volley);
+	dgram_close(&a->dgram);
 }
 
 /* The only way out of memory. Somebody up the stack who uses @a frees the struct. */
@@ -52,9 +39,8 @@ static void assoc_free(struct assoc *a, enum flow_cause cause)
 		return;
 	a->dead = true;
 	policy_end(s->policy, &a->flow, cause, ev_now(s->loop));
-	dgram_close(&a->dgram);
-	while (!list_empty(&a->waiting))
-		waiting_free(a, container_of(a->waiting.next, struct waiting, link));
+	assoc_close(a);
+	backlog_clear(&a->backlog);
 	expiry_remove(&a->expiry);
 	flow_remove(&a->flow);
 	s->count--;
@@ -86,7 +72,7 @@ static void assoc_deny(struct assoc *a, enum flow_cause cause, int error)
 {
 	a->refusal = error;
 	policy_end(a->set->policy, &a->flow, cause, ev_now(a->set->loop));
-	dgram_close(&a->dgram);
+	assoc_close(a);
 	if (!a->dead)
 		expiry_add(cause == FLOW_CAUSE_DENIED ? &a->set->denied : &a->set->failed,
 			&a->expiry);
@@ -119,58 +105,14 @@ static void assoc_on_due(struct expiry *x, struct expiry_entry *e)
 
 /* --- errors to the child --- */
 
-/* Writes the error @e about the @n bytes of the child's packet at @quote, which have ICMPERR_ROOM
- * bytes before them. */
-static void assoc_tell(struct assoc *a, const struct icmperr *e, uint8_t *quote, size_t n,
-	const struct addr *from)
-{
-	struct iovec iov[2];
-	size_t h = icmperr_write(e, quote, n, from, &a->flow.key.src);
-
-	iov[1].iov_base = quote - h;
-	iov[1].iov_len = h + n;
-	a->set->errors++;
-	tun_writev(a->set->tun, NULL, iov, 2); /* last: @a may be gone */
-}
-
-/* Answers the child's packet @p: it failed with @error. Within the rate limit (a leaky bucket:
- * a->answered is when it will be empty). */
+/* The child's packet @p failed with @error. */
 static void assoc_answer(struct assoc *a, const struct packet *p, int error)
 {
-	uint8_t room[ICMPERR_ROOM + ICMPERR_QUOTE_MAX6];
-	uint8_t v = a->flow.key.src.v;
-	size_t n = MIN((size_t)p->len, (size_t)(v == 4 ? ICMPERR_QUOTE_MAX4 : ICMPERR_QUOTE_MAX6));
-	struct icmperr e;
-	uint32_t mtu = 0;
-	double now = expiry_now();
+	struct assoc_set *s = a->set;
+	uint32_t mtu = error == EMSGSIZE ? dgram_mtu(&a->dgram) : 0;
 
-	if (!icmperr_allowed(&a->flow.key.dst) || !icmperr_allowed(&a->flow.key.src))
-		return;
-	if (a->answered > now + (ANSWER_BURST - 0.5) * ANSWER_EVERY_S)
-		return;
-	a->answered = MAX(a->answered, now) + ANSWER_EVERY_S;
-	if (error == EMSGSIZE) {
-		mtu = dgram_mtu(&a->dgram);
-		if (!mtu)
-			return;
-	}
-	e = icmperr_from_errno(v, error, a->set->ops->hard_errors, mtu);
-	memcpy(room + ICMPERR_ROOM, p->data, n);
-	assoc_tell(a, &e, room + ICMPERR_ROOM, n, &a->flow.key.dst);
-}
-
-/* Who says so: the router or host that sent the error, if the child's kernel believes it. */
-static const struct addr *assoc_offender(const struct assoc *a, const struct addr *from)
-{
-	static const struct addr loopback = {.v = 6, .ip = {[15] = 1}};
-
-	if (from->v != a->flow.key.src.v || !icmperr_allowed(from) ||
-		addr_equal_ip(from, &a->flow.decision.target))
-		return &a->flow.key.dst;
-	/* The network does not carry loopback addresses. */
-	if (from->v == 4 ? from->ip[0] == 127 : addr_equal_ip(from, &loopback))
-		return &a->flow.key.dst;
-	return from;
+	s->errors += notice_answer(&a->answers, s->tun, p, error, s->ops->hard_errors, mtu,
+		expiry_now());
 }
 
 static void assoc_on_error(struct dgram *d, const struct sock_extended_err *ee,
@@ -186,7 +128,8 @@ static void assoc_on_error(struct dgram *d, const struct sock_extended_err *ee,
 		return;
 	n = MIN(n, (size_t)(v == 4 ? ICMPERR_QUOTE_MAX4 : ICMPERR_QUOTE_MAX6) - 48);
 	h = ops->quote(a, data, &n);
-	assoc_tell(a, &e, data - h, h + n, assoc_offender(a, from)); /* last: @a may be gone */
+	a->set->errors++;
+	notice_pass(a->set->tun, &a->flow, &e, from, data - h, h + n); /* last: @a may be gone */
 }
 
 /* The same without details: the datagram is unknown, so its quote is made up. */
@@ -211,28 +154,31 @@ static void assoc_on_failed(struct dgram *d, int error, bool ended)
 
 /* --- world to child --- */
 
-static void assoc_on_received(struct dgram *d, uint8_t *data, size_t n, uint8_t ttl)
+int assoc_write(struct assoc *a, const struct virtio_net_hdr *vh, struct iovec *iov, int n,
+	unsigned datagrams, size_t payload)
+{
+	struct assoc_set *s = a->set;
+	int rc;
+
+	s->down += datagrams;
+	a->flow.bytes_down += payload;
+	rc = tun_writev(s->tun, vh, iov, n);
+	if (unlikely(rc == -EINVAL) &&
+		!a->dead) { /* the device cannot: it is to be tried otherwise */
+		s->down -= datagrams;
+		a->flow.bytes_down -= payload;
+	}
+	return rc;
+}
+
+static void assoc_on_received(struct dgram *d, const struct dgram_in *in, unsigned n)
 {
 	struct assoc *a = container_of(d, struct assoc, dgram);
-	struct assoc_set *s = a->set;
-	struct virtio_net_hdr vh = {0};
-	struct iovec iov[2];
-	size_t h = s->ops->incoming(a, data, n, ttl, &vh.csum_start);
+	bool was = assoc_hold(a);
 
-	if (unlikely(h == 0)) {
-		s->unfit++;
-		return;
-	}
-	if (vh.csum_start) {
-		vh.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
-		vh.csum_offset = 6;
-	}
-	iov[1].iov_base = data - h;
-	iov[1].iov_len = h + n;
-	s->down++;
-	a->flow.bytes_down += n - s->ops->header;
 	expiry_use(&a->expiry);
-	tun_writev(s->tun, &vh, iov, 2); /* last: @a may be gone */
+	a->set->ops->received(a, in, n);
+	assoc_release(a, was); /* last: @a may be gone */
 }
 
 static const struct dgram_ops dgram_ops = {
@@ -243,16 +189,21 @@ static const struct dgram_ops dgram_ops = {
 
 /* --- child to world --- */
 
+static inline uint8_t packet_tos(const struct packet *p)
+{
+	return p->v == 4 ? p->data[1] : (uint8_t)(p->data[0] << 4 | p->data[1] >> 4);
+}
+
 static void assoc_forward(struct assoc *a, struct packet *p)
 {
 	struct assoc_set *s = a->set;
-	uint8_t tos = p->v == 4 ? p->data[1] : (uint8_t)(p->data[0] << 4 | p->data[1] >> 4);
 	uint8_t *data;
 	size_t n = s->ops->outgoing(a, p, &data);
 	int rc;
 
 	expiry_use(&a->expiry);
-	dgram_mark(&a->dgram, p->ttl, tos);
+	a->turn = s->turn;
+	dgram_mark(&a->dgram, p->ttl, packet_tos(p));
 	rc = dgram_send(&a->dgram, data, n);
 	if (likely(rc == 0)) {
 		s->up++;
@@ -262,28 +213,6 @@ static void assoc_forward(struct assoc *a, struct packet *p)
 	} else if (rc != -ECANCELED) {
 		assoc_answer(a, p, -rc);
 	}
-}
-
-static void assoc_wait(struct assoc *a, const struct packet *p)
-{
-	struct assoc_set *s = a->set;
-	size_t size = sizeof(struct waiting) + p->len;
-	struct waiting *w = NULL;
-
-	if (a->waiting_count < ASSOC_WAITING_MAX && s->waiting_bytes + size <= ASSOC_WAITING_BYTES)
-		w = malloc(size);
-	if (!w) {
-		s->waiting_dropped++;
-		return;
-	}
-	w->size = size;
-	w->p = *p;
-	w->p.data = w->bytes;
-	memcpy(w->bytes, p->data, p->len);
-	list_add_tail(&a->waiting, &w->link);
-	a->waiting_count++;
-	s->waiting_bytes += size;
-	buf_charge(size);
 }
 
 /* One datagram of the child, whatever the state. @a is held by the caller. */
@@ -296,8 +225,59 @@ static void assoc_take(struct assoc *a, struct packet *p)
 		if (a->refusal)
 			assoc_answer(a, p, a->refusal);
 	} else {
-		assoc_wait(a, p);
+		a->set->waiting_dropped += !backlog_push(&a->backlog, p);
 	}
+}
+
+/* Sends what was put off. */
+static void assoc_shoot(struct assoc_set *s)
+{
+	struct volley *v = &s->volley;
+	struct assoc *a = container_of(v->to, struct assoc, dgram);
+	bool was = assoc_hold(a);
+
+	v->to = NULL; /* out of assoc_close()'s reach */
+	if (v->bundle.count > 1 && dgram_send_bundle(&a->dgram, &v->bundle) == 0) {
+		s->up += v->bundle.packets;
+		a->flow.bytes_up += v->bundle.total;
+		expiry_use(&a->expiry);
+	} else {
+		for (unsigned i = 0; i < v->bundle.count && !a->dead; i++)
+			assoc_take(a, &v->packet[i]);
+	}
+	volley_clear(v);
+	assoc_release(a, was); /* last: @a may be gone */
+}
+
+void assoc_flush(struct assoc_set *s)
+{
+	if (s->volley.to)
+		assoc_shoot(s);
+	s->turn++;
+}
+
+/* Puts @p off to the end of the tun's batch, if it may be one of many; takes @b then. The first of
+ * a batch never waits: a lone question is not to be late. */
+static bool assoc_put_off(struct assoc *a, struct buf *b, struct packet *p)
+{
+	struct assoc_set *s = a->set;
+	uint8_t *data;
+	size_t n;
+
+	if (a->flow.state != FLOW_STATE_OPEN || !a->dgram.bundles)
+		return false;
+	if (a->turn == s->turn && dgram_is_marked(&a->dgram, p->ttl, packet_tos(p))) {
+		n = s->ops->outgoing(a, p, &data);
+		if (volley_add(&s->volley, &a->dgram, b, p, data, n))
+			return true;
+		if (s->volley.to)
+			assoc_shoot(s);
+		return !a->dead && volley_add(&s->volley, &a->dgram, b, p, data, n);
+	}
+	/* Order within a flow is kept. */
+	if (s->volley.to == &a->dgram)
+		assoc_shoot(s);
+	return false;
 }
 
 void assoc_input(struct flow *f, struct buf *b, struct packet *p)
@@ -305,8 +285,11 @@ void assoc_input(struct flow *f, struct buf *b, struct packet *p)
 	struct assoc *a = container_of(f, struct assoc, flow);
 	bool was = assoc_hold(a);
 
-	assoc_take(a, p);
-	buf_put(b);
+	if (!assoc_put_off(a, b, p)) {
+		if (!a->dead)
+			assoc_take(a, p);
+		buf_put(b);
+	}
 	assoc_release(a, was); /* last: @a may be gone */
 }
 
@@ -323,7 +306,7 @@ static void assoc_connected(struct assoc *a, int fd, bool own)
 	if (fd >= 0) {
 		flow_set_state(&a->flow, FLOW_STATE_OPEN);
 		dgram_start(&a->dgram, &dgram_ops, s->loop, &s->rx, fd,
-			own ? &a->flow.decision.target : NULL, own && s->ops->with_ttl);
+			own ? &a->flow.decision.target : NULL, own && s->ops->ping);
 		return;
 	}
 	a->flow.error = -fd;
@@ -366,22 +349,22 @@ static void assoc_go(struct assoc *a)
 	if (rc == -EINPROGRESS)
 		return;
 	if (rc == -ENOSYS)
-		rc = dgram_open(&d->target, ops->protocol4, ops->protocol6, ops->with_ttl);
+		rc = dgram_open(&d->target, ops->ping);
 	else
 		assert(rc < 0);
 	assoc_connected(a, rc, true);
 }
 
 /* What waited goes its way. @a is held. */
-static void assoc_flush(struct assoc *a)
+static void assoc_let_go(struct assoc *a)
 {
-	while (!a->dead && !list_empty(&a->waiting) &&
-		(a->flow.state == FLOW_STATE_OPEN || a->flow.state == FLOW_STATE_ENDED)) {
-		struct waiting *w = container_of(a->waiting.next, struct waiting, link);
+	struct backlog_packet *w;
 
-		list_del(&w->link); /* out of assoc_free()'s reach */
+	if (a->flow.state != FLOW_STATE_OPEN && a->flow.state != FLOW_STATE_ENDED)
+		return;
+	while (!a->dead && (w = backlog_pop(&a->backlog))) {
 		assoc_take(a, &w->p);
-		waiting_free(a, w);
+		free(w);
 	}
 }
 
@@ -389,6 +372,9 @@ void assoc_open(struct assoc_set *s, const struct flow_key *key, struct buf *b, 
 {
 	struct assoc *a = NULL;
 
+	/* Whoever makes room sends first. */
+	if (s->volley.to)
+		assoc_shoot(s);
 	if (s->count < s->max || assoc_evict(s))
 		a = calloc(1, sizeof(*a));
 	if (!a) {
@@ -399,7 +385,7 @@ void assoc_open(struct assoc_set *s, const struct flow_key *key, struct buf *b, 
 	a->set = s;
 	a->dgram.fd = -1;
 	a->busy = true;
-	list_init(&a->waiting);
+	backlog_init(&a->backlog, &s->waiting_bytes);
 	a->flow.ops = &s->ops->flow;
 	flow_add(s->flows, &a->flow, key, ev_now(s->loop));
 	s->count++;
@@ -419,13 +405,14 @@ void assoc_decided(struct flow *f)
 	bool was = assoc_hold(a);
 
 	assoc_go(a);
-	assoc_flush(a);
+	assoc_let_go(a);
 	assoc_release(a, was); /* last: @a may be gone */
 }
 
 /* What a dialer read beyond its own protocol is the first datagram. */
 static void assoc_early(struct assoc *a, const void *early, size_t n)
 {
+	struct dgram_in in = {.len = n, .segment = n};
 	struct buf *b;
 
 	if (n == 0 || n > BUF_DATA_MAX)
@@ -434,7 +421,8 @@ static void assoc_early(struct assoc *a, const void *early, size_t n)
 	if (!b)
 		return;
 	memcpy(b->data, early, n);
-	assoc_on_received(&a->dgram, b->data, n, 0);
+	in.data = b->data;
+	a->set->ops->received(a, &in, 1);
 	buf_put(b);
 }
 
@@ -446,7 +434,7 @@ void assoc_dialed(struct flow *f, int fd, const void *early, size_t n)
 	assoc_connected(a, fd, false);
 	if (fd >= 0)
 		assoc_early(a, early, n);
-	assoc_flush(a);
+	assoc_let_go(a);
 	assoc_release(a, was); /* last: @a may be gone */
 }
 
@@ -470,6 +458,7 @@ void assoc_set_init(struct assoc_set *s, const struct assoc_ops *ops, struct ev_
 	s->policy = policy;
 	s->max = ASSOC_MAX;
 	s->idle_s = ASSOC_IDLE_S;
+	s->turn = 1;
 	expiry_init(&s->active, loop, &s->idle_s, assoc_on_due);
 	expiry_init(&s->denied, loop, &denied_s, assoc_on_due);
 	expiry_init(&s->failed, loop, &failed_s, assoc_on_due);

@@ -8,20 +8,22 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "backlog.h"
 #include "buf.h"
 #include "dgram.h"
 #include "expiry.h"
 #include "flow.h"
-#include "list.h"
+#include "notice.h"
 #include "packet.h"
 #include "policy.h"
 #include "tun.h"
+#include "volley.h"
 
 /* assoc - one datagram conversation: a flow with a connected host socket. What UDP and ICMP echo
  * have in common: asking policy, holding the first datagrams, errors as ICMP, idle ends, a cap.
  *
  *   first datagram -> ASKED -> DIALING -> OPEN ----------> freed (idle, evicted, aborted)
- *                       |         |  up to ASSOC_WAITING_MAX datagrams wait until OPEN
+ *                       |         |  up to BACKLOG_MAX datagrams wait until OPEN
  *                       +---------+-> ENDED: a negative entry, kept for a while so that a flood
  *                                     does not ask policy again; it answers each datagram with
  *                                     the same ICMP error (or with silence), then is freed
@@ -29,12 +31,10 @@
  * A struct assoc is one allocation, made by assoc_open() and freed only by assoc_free(), which
  * runs policy_end() if it has not run. Its set (struct udp, struct ping) embeds struct assoc_set.
  */
-#define ASSOC_MAX 1024                /* default of assoc_set.max */
-#define ASSOC_IDLE_S 60.0             /* default of assoc_set.idle_s */
-#define ASSOC_DENIED_S 5.0            /* how long a denial answers for policy */
-#define ASSOC_FAILED_S 1.0            /* the same for a failed dial: networks come back */
-#define ASSOC_WAITING_MAX 16          /* datagrams that wait for a verdict, per flow */
-#define ASSOC_WAITING_BYTES (4 << 20) /* the same, bytes of a whole set */
+#define ASSOC_MAX 1024     /* default of assoc_set.max */
+#define ASSOC_IDLE_S 60.0  /* default of assoc_set.idle_s */
+#define ASSOC_DENIED_S 5.0 /* how long a denial answers for policy */
+#define ASSOC_FAILED_S 1.0 /* the same for a failed dial: networks come back */
 
 struct assoc;
 struct assoc_set;
@@ -43,10 +43,7 @@ struct assoc_set;
 struct assoc_ops {
 	struct flow_ops flow; /* .network, and the four assoc_* functions below */
 
-	/* Protocols of socket(2); true: replies come with their TTL and their sender is checked
-	 * (dgram_open). */
-	int protocol4, protocol6;
-	bool with_ttl;
+	bool ping; /* see dgram.h */
 	/* See icmperr.h. */
 	bool hard_errors;
 	/* The errno of a denial in DENY_STYLE_REFUSE. */
@@ -59,11 +56,10 @@ struct assoc_ops {
 	/* What the socket has to send for @p (borrowed, may be changed): sets *@data, returns
 	 * its length. */
 	size_t (*outgoing)(struct assoc *a, struct packet *p, uint8_t **data);
-	/* @n bytes have arrived at @data, BUF_HEADROOM before it are free: makes the packet to
-	 * the child in place. Returns the length of the headers before @data, or 0: not for the
-	 * child. *@start, if set, is where a checksum begins that the kernel is to complete
-	 * (virtio_net_hdr.csum_start). */
-	size_t (*incoming)(struct assoc *a, uint8_t *data, size_t n, uint8_t ttl, uint16_t *start);
+	/* @n have arrived (dgram.h): makes the packets to the child in place and hands them to
+	 * assoc_write(). Counts in set->unfit what is not for the child. @a is held: it may be dead
+	 * after a write, and nothing more is to be written then. */
+	void (*received)(struct assoc *a, const struct dgram_in *in, unsigned n);
 	/* The child's datagram as an ICMP error quotes it: the first *@n bytes that the socket
 	 * had sent are at @data, with as many as @header more behind, if *@n is too small. Writes
 	 * headers before it, returns their length. */
@@ -75,11 +71,11 @@ struct assoc {
 	struct assoc_set *set;
 	struct dgram dgram;         /* the socket; its fd is -1 unless OPEN */
 	struct expiry_entry expiry; /* in one of the set's three */
-	struct list waiting;        /* owned; struct waiting, oldest first */
-	unsigned waiting_count;
-	double answered; /* rate limit of answers: see assoc_answer() */
-	int refusal;     /* ENDED: errno that each datagram is answered with; 0 = silence */
-	bool busy : 1;   /* in use up the stack: do not free, only mark dead */
+	struct backlog backlog;     /* waits until OPEN */
+	struct notice_limit answers;
+	uint64_t turn; /* assoc_set.turn when it last sent */
+	int refusal;   /* ENDED: errno that each datagram is answered with; 0 = silence */
+	bool busy : 1; /* in use up the stack: do not free, only mark dead */
 	bool dead : 1;
 };
 
@@ -96,8 +92,10 @@ struct assoc_set {
 	struct expiry denied; /* negative: policy said no */
 	struct expiry failed; /* negative: the dial failed */
 	size_t count;
-	size_t waiting_bytes;
+	size_t waiting_bytes; /* budget of all backlogs */
 	struct dgram_rx rx;
+	struct volley volley; /* datagrams of the tun's present batch */
+	uint64_t turn;        /* number of that batch */
 
 	/* Counters. Datagrams unless said otherwise. */
 	uint64_t opened;           /* flows */
@@ -120,6 +118,13 @@ void assoc_set_fini(struct assoc_set *s);
 /* The first datagram of an unknown flow. Takes @b. At the cap, the association that was idle for
  * longest makes room. */
 void assoc_open(struct assoc_set *s, const struct flow_key *key, struct buf *b, struct packet *p);
+
+/* Writes a packet as tun_writev() does, and counts. It carries @datagrams with @payload bytes. */
+int assoc_write(struct assoc *a, const struct virtio_net_hdr *vh, struct iovec *iov, int n,
+	unsigned datagrams, size_t payload);
+
+/* The tun's batch is over: sends what was put off. To be called after each. */
+void assoc_flush(struct assoc_set *s);
 
 /* The flow_ops of every kind. */
 void assoc_input(struct flow *f, struct buf *b, struct packet *p);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -47,6 +48,7 @@ struct dgram_batch {
 	uint8_t control[DGRAM_BATCH][CMSG_SPACE(sizeof(int))]
 		__attribute__((aligned(sizeof(size_t))));
 	struct buf *buf[DGRAM_BATCH];
+	struct dgram_in in[DGRAM_BATCH];
 };
 
 void dgram_rx_init(struct dgram_rx *rx)
@@ -60,6 +62,21 @@ void dgram_rx_fini(struct dgram_rx *rx)
 		buf_put(rx->batch->buf[i]);
 	free(rx->batch);
 	rx->batch = NULL;
+}
+
+/* recvmmsg() changes the lengths of what it fills in. */
+static void dgram_refill(struct dgram_batch *b, int n)
+{
+	for (int i = 0; i < n; i++)
+		b->m[i].msg_hdr.msg_controllen = sizeof(b->control[i]);
+}
+
+static void dgram_ask_names(struct dgram_batch *b)
+{
+	for (size_t i = 0; i < DGRAM_BATCH; i++) {
+		b->m[i].msg_hdr.msg_name = &b->from[i];
+		b->m[i].msg_hdr.msg_namelen = sizeof(b->from[i]);
+	}
 }
 
 /* All or nothing: fewer buffers would be a case that nobody tests. */
@@ -82,30 +99,36 @@ static struct dgram_batch *dgram_batch(struct dgram_rx *rx)
 		b->iov[i].iov_len = BUF_DATA_MAX;
 		b->m[i].msg_hdr.msg_iov = &b->iov[i];
 		b->m[i].msg_hdr.msg_iovlen = 1;
+		b->m[i].msg_hdr.msg_control = b->control[i];
 	}
+	dgram_refill(b, DGRAM_BATCH);
 	return b;
 }
 
-int dgram_open(const struct addr *to, int protocol4, int protocol6, bool with_ttl)
+int dgram_open(const struct addr *to, bool ping)
 {
 	bool v4 = to->v == 4;
 	int level = v4 ? IPPROTO_IP : IPPROTO_IPV6;
+	int protocol = v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6;
 	const int on = 1, size = RECEIVE_BUFFER;
 	struct sockaddr_storage ss;
 	socklen_t len = addr_to_sockaddr(to, &ss);
 	int fd, rc;
 
 	fd = socket(v4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
-		v4 ? protocol4 : protocol6);
+		ping ? protocol : IPPROTO_UDP);
 	if (fd == -1)
 		return -errno;
 	if (setsockopt(fd, level, v4 ? IP_RECVERR : IPV6_RECVERR, &on, sizeof(on)) == -1)
 		goto fail;
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)) == -1)
 		goto fail;
-	if (with_ttl &&
+	if (ping &&
 		setsockopt(fd, level, v4 ? IP_RECVTTL : IPV6_RECVHOPLIMIT, &on, sizeof(on)) == -1)
 		goto fail;
+	/* Before Linux 5.0 there is no such thing; nothing depends on it. */
+	if (!ping)
+		setsockopt(fd, IPPROTO_UDP, UDP_GRO, &on, sizeof(on));
 	if (connect(fd, (const struct sockaddr *)&ss, len) == -1)
 		goto fail;
 	return fd;
@@ -121,7 +144,7 @@ static bool dgram_is_peer(struct dgram *d, const struct sockaddr_storage *from)
 {
 	struct addr a;
 
-	if (!d->with_ttl)
+	if (!d->ping)
 		return true;
 	if (addr_from_sockaddr(&a, from) == 0 && addr_equal_ip(&a, &d->peer))
 		return true;
@@ -195,29 +218,44 @@ static void dgram_on_nothing(struct dgram *d, int error, const bool *gone)
 	d->ops->failed(d, error, !d->peer.v); /* last: @d may be gone */
 }
 
-static uint8_t dgram_ttl(struct msghdr *m)
+/* Describes the message of slot @i. Returns false if it is not for us. */
+static bool dgram_describe(struct dgram *d, struct dgram_batch *b, int i, struct dgram_in *in)
 {
-	int ttl = 0;
+	struct msghdr *m = &b->m[i].msg_hdr;
+	int n;
 
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
-		if ((c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TTL) ||
+	if (!dgram_is_peer(d, m->msg_name))
+		return false;
+	*in = (struct dgram_in){.data = b->buf[i]->data, .len = b->m[i].msg_len};
+	in->segment = in->len;
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(m); unlikely(c != NULL); c = CMSG_NXTHDR(m, c)) {
+		memcpy(&n, CMSG_DATA(c), sizeof(n));
+		if (c->cmsg_level == IPPROTO_UDP && c->cmsg_type == UDP_GRO && n > 0)
+			in->segment = MIN((size_t)n, in->len);
+		else if ((c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TTL) ||
 			(c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_HOPLIMIT))
-			memcpy(&ttl, CMSG_DATA(c), sizeof(ttl));
+			in->ttl = (uint8_t)n;
 	}
-	return (uint8_t)ttl;
+	return true;
 }
 
-/* recvmmsg() changes what it fills in. */
-static void dgram_prepare(struct dgram_batch *b, bool with_ttl)
+/* The @n messages of the batch. */
+static void dgram_on_batch(struct dgram *d, struct dgram_batch *b, int n, const bool *gone)
 {
-	for (size_t i = 0; i < DGRAM_BATCH; i++) {
-		struct msghdr *m = &b->m[i].msg_hdr;
+	unsigned count = 0;
+	bool ended = false;
 
-		m->msg_name = with_ttl ? &b->from[i] : NULL;
-		m->msg_namelen = with_ttl ? sizeof(b->from[i]) : 0;
-		m->msg_control = with_ttl ? b->control[i] : NULL;
-		m->msg_controllen = with_ttl ? sizeof(b->control[i]) : 0;
+	for (int i = 0; i < n && !ended; i++) {
+		ended = unlikely(d->packets && b->m[i].msg_len == 0);
+		if (!ended)
+			count += dgram_describe(d, b, i, &b->in[count]);
 	}
+	dgram_refill(b, n);
+	d->fruitless = 0;
+	if (count)
+		d->ops->received(d, b->in, count);
+	if (ended && !*gone)
+		d->ops->failed(d, 0, true); /* last: @d may be gone */
 }
 
 static void dgram_on_readable(struct ev_loop *loop, ev_io *w, int revents)
@@ -235,31 +273,19 @@ static void dgram_on_readable(struct ev_loop *loop, ev_io *w, int revents)
 		return;
 	}
 	d->gone = &gone;
-	if (d->with_ttl)
-		dgram_prepare(b, true);
+	if (d->ping)
+		dgram_ask_names(b);
 	n = recvmmsg(d->fd, b->m, DGRAM_BATCH, MSG_DONTWAIT, NULL);
-	if (unlikely(n <= 0))
-		dgram_on_nothing(d, n == 0 ? EAGAIN : errno, &gone);
+	if (likely(n > 0))
+		dgram_on_batch(d, b, n, &gone);
 	else
-		d->fruitless = 0;
-	for (int i = 0; i < n && !gone; i++) {
-		struct msghdr *m = &b->m[i].msg_hdr;
-
-		if (unlikely(d->packets && b->m[i].msg_len == 0)) {
-			d->ops->failed(d, 0, true);
-			break;
-		}
-		if (!dgram_is_peer(d, m->msg_name))
-			continue;
-		d->ops->received(d, b->buf[i]->data, b->m[i].msg_len,
-			d->with_ttl ? dgram_ttl(m) : 0);
-	}
+		dgram_on_nothing(d, n == 0 ? EAGAIN : errno, &gone);
 	if (!gone)
 		d->gone = NULL;
 }
 
 void dgram_start(struct dgram *d, const struct dgram_ops *ops, struct ev_loop *loop,
-	struct dgram_rx *rx, int fd, const struct addr *peer, bool with_ttl)
+	struct dgram_rx *rx, int fd, const struct addr *peer, bool ping)
 {
 	int type = SOCK_DGRAM;
 	socklen_t len = sizeof(type);
@@ -269,7 +295,8 @@ void dgram_start(struct dgram *d, const struct dgram_ops *ops, struct ev_loop *l
 	d->rx = rx;
 	d->fd = fd;
 	d->ttl = 64; /* the default of every Linux, so that most sockets need no change */
-	d->with_ttl = with_ttl;
+	d->ping = ping;
+	d->bundles = peer && !ping;
 	if (peer)
 		d->peer = *peer;
 	else if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0)
@@ -292,6 +319,11 @@ void dgram_close(struct dgram *d)
 
 /* --- sending --- */
 
+bool dgram_is_marked(const struct dgram *d, uint8_t ttl, uint8_t tos)
+{
+	return ttl == d->ttl && (tos & 0xfc) == d->tos;
+}
+
 void dgram_mark(struct dgram *d, uint8_t ttl, uint8_t tos)
 {
 	bool v4 = d->peer.v == 4;
@@ -299,7 +331,7 @@ void dgram_mark(struct dgram *d, uint8_t ttl, uint8_t tos)
 	int n;
 
 	tos &= 0xfc;
-	if (likely(ttl == d->ttl && tos == d->tos))
+	if (likely(dgram_is_marked(d, ttl, tos)))
 		return;
 	if (!d->peer.v)
 		return;
@@ -346,6 +378,34 @@ int dgram_send(struct dgram *d, const void *data, size_t n)
 	}
 	d->gone = outer;
 	return dgram_send_once(d, data, n);
+}
+
+int dgram_send_bundle(struct dgram *d, const struct bundle *b)
+{
+	uint8_t control[CMSG_SPACE(sizeof(uint16_t))]
+		__attribute__((aligned(sizeof(size_t)))) = {0};
+	uint16_t segment = (uint16_t)b->segment;
+	struct msghdr m = {
+		.msg_iov = (struct iovec *)b->iov + 1,
+		.msg_iovlen = b->count,
+		.msg_control = control,
+		.msg_controllen = sizeof(control),
+	};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+
+	if (!d->bundles)
+		return -EOPNOTSUPP;
+	c->cmsg_level = IPPROTO_UDP;
+	c->cmsg_type = UDP_SEGMENT;
+	c->cmsg_len = CMSG_LEN(sizeof(segment));
+	memcpy(CMSG_DATA(c), &segment, sizeof(segment));
+	if (likely(sendmsg(d->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) != -1))
+		return 0;
+	/* Payloads that do not fit the path's MTU (EINVAL), a device without checksums (EIO), an
+	 * old kernel: it would be so next time. */
+	if (errno == EINVAL || errno == EIO || errno == EMSGSIZE || errno == EOPNOTSUPP)
+		d->bundles = false;
+	return -errno;
 }
 
 uint32_t dgram_mtu(const struct dgram *d)

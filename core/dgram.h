@@ -11,6 +11,7 @@
 
 #include "addr.h"
 #include "buf.h"
+#include "bundle.h"
 
 /* dgram - a connected datagram socket of the host: sends, receives in batches, reads the error
  * queue.
@@ -22,10 +23,17 @@
 
 struct dgram;
 
+/* What arrived: @len bytes at @data, with BUF_HEADROOM free bytes before. */
+struct dgram_in {
+	uint8_t *data;
+	size_t len;
+	size_t segment; /* less than len: a series of datagrams of this size each (UDP_GRO) */
+	uint8_t ttl;    /* 0 = unknown */
+};
+
 struct dgram_ops {
-	/* @n bytes have arrived at @data (borrowed, writable; BUF_HEADROOM bytes before it are
-	 * free). @ttl is 0 if unknown. */
-	void (*received)(struct dgram *d, uint8_t *data, size_t n, uint8_t ttl);
+	/* @n have arrived (1..DGRAM_BATCH; borrowed, writable). */
+	void (*received)(struct dgram *d, const struct dgram_in *in, unsigned n);
 	/* An entry of the error queue. @from is who sent the ICMP error (v = 0: unknown);
 	 * @n bytes of the datagram it is about, as the protocol quotes it, are at @data
 	 * (borrowed, writable; BUF_HEADROOM bytes before and 8 behind are free). */
@@ -56,19 +64,18 @@ struct dgram {
 	uint8_t ttl, tos;  /* as the socket has them */
 	uint8_t fruitless; /* wake-ups in a row that brought nothing */
 	bool packets;      /* reading 0 bytes is the end, no empty datagram (SOCK_SEQPACKET) */
-	bool with_ttl;     /* see dgram_open() */
+	bool ping;         /* a ping socket: senders are checked, replies have their TTL */
+	bool bundles;      /* UDP_SEGMENT worked, or was not tried */
 };
 
-/* A non-blocking, close-on-exec socket connected to @to, its error queue on. @protocol4 or
- * @protocol6 is the third argument of socket(2), by the version of @to. @with_ttl: ask
- * for the TTL of what arrives. Returns the fd or a negative errno. */
-int dgram_open(const struct addr *to, int protocol4, int protocol6, bool with_ttl);
+/* A non-blocking, close-on-exec socket connected to @to, its error queue on: UDP, or with @ping an
+ * ICMP echo socket. Returns the fd or a negative errno. */
+int dgram_open(const struct addr *to, bool ping);
 
 /* Starts @d (zeroed) on @fd, which it takes: one of dgram_open(), connected to *@peer; or with
- * @peer NULL one of a dialer. @with_ttl: as it was opened; senders other than @peer are dropped
- * then, since the kernel lets them through to ping sockets. */
+ * @peer NULL one of a dialer. */
 void dgram_start(struct dgram *d, const struct dgram_ops *ops, struct ev_loop *loop,
-	struct dgram_rx *rx, int fd, const struct addr *peer, bool with_ttl);
+	struct dgram_rx *rx, int fd, const struct addr *peer, bool ping);
 
 /* No event comes any more. Safe on a closed one whose fd is -1. */
 void dgram_close(struct dgram *d);
@@ -76,11 +83,17 @@ void dgram_close(struct dgram *d);
 /* TTL and service class of what is sent next. ECN bits are left out: nobody carries the marks of
  * the replies back. */
 void dgram_mark(struct dgram *d, uint8_t ttl, uint8_t tos);
+/* True if dgram_mark() would change nothing. */
+bool dgram_is_marked(const struct dgram *d, uint8_t ttl, uint8_t tos);
 
 /* Sends one datagram. Returns 0; -EAGAIN, -ENOBUFS or -ENOMEM: there was no room, it is lost;
  * -ECANCELED: @d was closed by an event; or another negative errno: this datagram failed. Errors
  * of earlier ones, which send(2) would report here, become events. */
 int dgram_send(struct dgram *d, const void *data, size_t n);
+
+/* Sends all payloads of @b with one call. A negative errno: none was sent, send each by itself
+ * (which also tells what the matter is). */
+int dgram_send_bundle(struct dgram *d, const struct bundle *b);
 
 /* The path MTU, or 0. */
 uint32_t dgram_mtu(const struct dgram *d);

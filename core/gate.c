@@ -105,6 +105,7 @@ static void gate_on_batch(void *arg)
 	struct gate *g = arg;
 
 	stack_flush(g->stack);
+	udp_flush(g->udp);
 }
 
 /* The packet hook for what goes to the child. */

@@ -37,19 +37,30 @@ static size_t ping_outgoing(struct assoc *a, struct packet *p, uint8_t **data)
 	return p->len - p->l4;
 }
 
-static size_t ping_incoming(struct assoc *a, uint8_t *data, size_t n, uint8_t ttl, uint16_t *start)
+static void ping_deliver(struct assoc *a, const struct dgram_in *in)
 {
 	const struct flow_key *key = &a->flow.key;
 	bool v4 = key->dst.v == 4;
+	uint8_t *m = in->data;
+	struct iovec iov[2];
+	size_t h;
 
-	UNUSED(start);
-	if (n < HEADER || n > (v4 ? MESSAGE_MAX4 : MESSAGE_MAX6))
-		return 0;
-	if (data[0] != (a->flow.decision.target.v == 4 ? ICMP_ECHOREPLY : ICMP6_ECHO_REPLY))
-		return 0;
-	data[0] = v4 ? ICMP_ECHOREPLY : ICMP6_ECHO_REPLY;
-	packet_put16(data + 4, key->src.port);
-	return craft_icmp(data, n, &key->dst, &key->src, ttl ? ttl : TTL);
+	if (in->len < HEADER || in->len > (v4 ? MESSAGE_MAX4 : MESSAGE_MAX6) ||
+		m[0] != (a->flow.decision.target.v == 4 ? ICMP_ECHOREPLY : ICMP6_ECHO_REPLY)) {
+		a->set->unfit++;
+		return;
+	}
+	m[0] = v4 ? ICMP_ECHOREPLY : ICMP6_ECHO_REPLY;
+	packet_put16(m + 4, key->src.port);
+	h = craft_icmp(m, in->len, &key->dst, &key->src, in->ttl ? in->ttl : TTL);
+	iov[1] = (struct iovec){.iov_base = m - h, .iov_len = h + in->len};
+	assoc_write(a, NULL, iov, 2, 1, in->len - HEADER);
+}
+
+static void ping_received(struct assoc *a, const struct dgram_in *in, unsigned n)
+{
+	for (unsigned i = 0; i < n && !a->dead; i++)
+		ping_deliver(a, &in[i]);
 }
 
 /* The queue gives the message from its ICMP header on. */
@@ -92,14 +103,12 @@ static const struct assoc_ops ping_ops = {
 	.flow.decided = assoc_decided,
 	.flow.dialed = assoc_dialed,
 	.flow.abort = assoc_abort,
-	.protocol4 = IPPROTO_ICMP,
-	.protocol6 = IPPROTO_ICMPV6,
-	.with_ttl = true,
+	.ping = true,
 	.refuse_error = EACCES,
 	.header = HEADER,
 	.dial_failed = ping_dial_failed,
 	.outgoing = ping_outgoing,
-	.incoming = ping_incoming,
+	.received = ping_received,
 	.quote = ping_quote,
 };
 

@@ -83,13 +83,13 @@ void tun_fini(struct tun *t)
 	t->fd = -1;
 }
 
-void tun_writev(struct tun *t, const struct virtio_net_hdr *vh, struct iovec *iov, int n)
+int tun_writev(struct tun *t, const struct virtio_net_hdr *vh, struct iovec *iov, int n)
 {
 	static const struct virtio_net_hdr none;
 	ssize_t written;
 
 	if (unlikely(t->filter) && !t->filter(t->arg, iov + 1, n - 1))
-		return;
+		return 0;
 	iov[0].iov_base = (void *)(vh ? vh : &none);
 	iov[0].iov_len = sizeof(none);
 	do {
@@ -97,8 +97,9 @@ void tun_writev(struct tun *t, const struct virtio_net_hdr *vh, struct iovec *io
 	} while (unlikely(written == -1 && errno == EINTR));
 	if (unlikely(written == -1)) {
 		t->tx_dropped++;
-		return;
+		return -errno;
 	}
 	t->tx_packets++;
 	t->tx_bytes += (size_t)written - sizeof(none);
+	return 0;
 }

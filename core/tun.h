@@ -52,7 +52,7 @@ void tun_fini(struct tun *t);
 
 /* Writes one packet. @iov[0] is the caller's to leave empty: the virtio header goes there.
  * @iov[1..n-1] hold the packet. @vh may be NULL: no offload. A packet that the device does
- * not take is dropped and counted, as on any wire. */
-void tun_writev(struct tun *t, const struct virtio_net_hdr *vh, struct iovec *iov, int n);
+ * not take is dropped and counted, as on any wire; a negative errno tells. */
+int tun_writev(struct tun *t, const struct virtio_net_hdr *vh, struct iovec *iov, int n);
 
 #endif

@@ -13,6 +13,7 @@
  */
 struct udp {
 	struct assoc_set set;
+	bool tun_bundles; /* the tun takes UDP segmentation offload, as far as known */
 };
 
 void udp_init(struct udp *u, struct ev_loop *loop, struct tun *tun, struct flow_table *flows,
@@ -22,5 +23,8 @@ void udp_fini(struct udp *u); /* ends all flows: cause ABORTED */
 /* The first datagram @p of the unknown flow @key (IPPROTO_UDP). Takes @b. All later ones arrive
  * through flow_ops.input. @p must be whole (not a fragment). */
 void udp_open(struct udp *u, const struct flow_key *key, struct buf *b, struct packet *p);
+
+/* The tun's batch is over. */
+void udp_flush(struct udp *u);
 
 #endif

@@ -8,7 +8,7 @@
 #include <netinet/icmp6.h>
 #include <netinet/ip_icmp.h>
 
-#include "world.h"
+#include "server.h"
 
 #define CHILD4 "10.0.0.1:4000"
 #define CHILD6 "[fd00::1]:4000"
@@ -59,7 +59,7 @@ static void denies_in_the_style_asked_for(void **state)
 		w.verdict = VERDICT_DROP;
 		world_child_udp(family[f].child, family[f].nobody, "x", 1);
 		world_child_udp(family[f].child, family[f].nobody, "x", 1);
-		assert_false(world_readable(w.child));
+		assert_false(world_child_has());
 	}
 	assert_int_equal(w.asked, 10);
 	assert_int_equal(w.closed, 10);
@@ -74,7 +74,7 @@ static void asks_once_for_a_flood_and_limits_the_answers(void **state)
 	w.verdict = VERDICT_DENY;
 	for (int i = 0; i < 100; i++)
 		world_child_udp(CHILD4, NOBODY4, "x", 1);
-	while (world_readable(w.child)) {
+	while (world_child_has()) {
 		world_child_read();
 		answers++;
 	}
@@ -110,7 +110,7 @@ static void sends_nobody_an_error_about_a_group(void **state)
 	world_child_udp(CHILD4, "224.0.0.251:5353", "x", 1);
 	world_child_udp(CHILD6, "[ff02::fb]:5353", "x", 1);
 	world_child_udp("0.0.0.0:1", NOBODY4, "x", 1);
-	assert_false(world_readable(w.child));
+	assert_false(world_child_has());
 	assert_int_equal(w.asked, 3);
 }
 
@@ -126,10 +126,10 @@ static void holds_datagrams_until_policy_answers(void **state)
 	for (i = 0; i < 20; i++)
 		world_child_udp(CHILD4, SERVER4, &i, 1);
 	assert_int_equal(w.asked, 1);
-	assert_int_equal(w.udp.set.waiting_dropped, 20 - ASSOC_WAITING_MAX);
+	assert_int_equal(w.udp.set.waiting_dropped, 20 - BACKLOG_MAX);
 	assert_int_equal(s->received, 0);
 	policy_answer(&w.policy, w.last, VERDICT_ALLOW, &d);
-	for (i = 0; i < ASSOC_WAITING_MAX; i++) {
+	for (i = 0; i < BACKLOG_MAX; i++) {
 		world_child_next();
 		assert_int_equal(w.bytes[w.p.payload], i);
 	}
@@ -156,12 +156,12 @@ static void what_waits_is_bounded_in_bytes(void **state)
 	w.verdict = VERDICT_PENDING;
 	for (int i = 0; i < 10; i++) {
 		snprintf(from, sizeof(from), "10.0.0.1:%d", 5000 + i);
-		for (int k = 0; k < ASSOC_WAITING_MAX; k++)
+		for (int k = 0; k < BACKLOG_MAX; k++)
 			world_child_udp(from, SERVER4, pattern, 65507);
 	}
-	assert_true(w.udp.set.waiting_bytes <= ASSOC_WAITING_BYTES);
-	assert_true(w.udp.set.waiting_bytes > ASSOC_WAITING_BYTES / 2);
-	assert_true(buf_used() < ASSOC_WAITING_BYTES + 65536);
+	assert_true(w.udp.set.waiting_bytes <= BACKLOG_BYTES);
+	assert_true(w.udp.set.waiting_bytes > BACKLOG_BYTES / 2);
+	assert_true(buf_used() < BACKLOG_BYTES + 65536);
 	assert_true(w.udp.set.waiting_dropped > 0);
 }
 
@@ -248,7 +248,7 @@ static void a_want_of_descriptors_costs_one_datagram(void **state)
 	log_set_level(LOG_LEVEL_WARN);
 	assert_int_equal(w.udp.set.no_memory, 1);
 	assert_int_equal(w.error, EMFILE);
-	assert_false(world_readable(w.child));
+	assert_false(world_child_has());
 }
 
 static void uses_the_socket_of_a_dialer(void **state)
@@ -316,12 +316,22 @@ static int abort_flow(void *arg, const struct iovec *iov, int n)
 	return true;
 }
 
+static bool packet_hook(void *arg, enum hook_dir dir, struct packet *p)
+{
+	(void)arg;
+	(void)dir;
+	(void)p;
+	return true;
+}
+
 static void a_hook_may_abort_the_flow_at_any_time(void **state)
 {
 	struct server *s;
+	unsigned before;
 
 	NEEDS_WORLD;
 	w.tun.filter = abort_flow;
+	w.hooks.packet = packet_hook; /* it is shown each datagram by itself */
 	s = server_start(SERVER4);
 	s->mute = true;
 	/* While a batch of replies is being read. */
@@ -332,7 +342,7 @@ static void a_hook_may_abort_the_flow_at_any_time(void **state)
 			1);
 	world_until(w.closed == 1);
 	world_child_next();
-	assert_false(world_readable(w.child));
+	assert_false(world_child_has());
 	/* While an error is being passed on, from the loop and from a send. */
 	world_child_udp(CHILD4, NOBODY4, "x", 1);
 	world_until(w.closed == 2);
@@ -342,11 +352,44 @@ static void a_hook_may_abort_the_flow_at_any_time(void **state)
 	/* While it is being answered. */
 	world_child_udp(CHILD4, "192.0.2.1:9", "x", 1);
 	assert_int_equal(w.closed, 4);
+	/* While what was put off is being sent. */
+	world_child_udp(CHILD4, NOBODY4, "x", 1);
+	w.in_batch = true;
+	for (int i = 0; i < 4; i++)
+		world_child_udp(CHILD4, NOBODY4, "x", 1);
+	w.in_batch = false;
+	udp_flush(&w.udp);
+	before = w.closed;
+	assert_true(before > 4);
 	/* While policy is being asked. */
 	w.quits = true;
 	world_child_udp("10.0.0.1:5", SERVER4, "x", 1);
-	assert_int_equal(w.closed, 5);
+	assert_int_equal(w.closed, before + 1);
 	assert_int_equal(w.udp.set.active.entries.next == &w.udp.set.active.entries, true);
+	server_stop(s);
+}
+
+static void an_end_takes_what_was_put_off_along(void **state)
+{
+	struct server *s;
+
+	NEEDS_WORLD;
+	s = server_start(SERVER4);
+	w.in_batch = true;
+	for (int i = 0; i < 5; i++)
+		world_child_udp(CHILD4, SERVER4, "x", 1);
+	assert_int_equal(w.udp.set.up, 1); /* the first of a batch does not wait */
+	w.last->ops->abort(w.last, FLOW_CAUSE_ABORTED);
+	assert_int_equal(w.udp.set.up_dropped, 4);
+	udp_flush(&w.udp);
+	assert_int_equal(w.udp.set.up, 1);
+	/* But who makes room sends first. */
+	w.udp.set.max = 1;
+	for (int i = 0; i < 5; i++)
+		world_child_udp(CHILD4, SERVER4, "x", 1);
+	world_child_udp(CHILD6, SERVER6, "x", 1);
+	assert_int_equal(w.cause, FLOW_CAUSE_EVICTED);
+	assert_int_equal(w.up, 5);
 	server_stop(s);
 }
 
@@ -366,6 +409,7 @@ int main(void)
 		IN_WORLD(a_want_of_descriptors_costs_one_datagram),
 		IN_WORLD(uses_the_socket_of_a_dialer),
 		IN_WORLD(a_dialer_that_is_asked_for_and_missing_fails),
+		IN_WORLD(an_end_takes_what_was_put_off_along),
 		IN_WORLD(a_hook_may_abort_the_flow_at_any_time),
 	};
 

@@ -130,7 +130,7 @@ static void drops_replies_of_strangers(void **state)
 	assert_int_equal(bind(raw, (struct sockaddr *)&at, sizeof(at)), 0);
 	assert_int_equal(sendto(raw, m, sizeof(m), 0, (struct sockaddr *)&to, sizeof(to)), 16);
 	world_until(w.ping.set.rx.foreign == 1);
-	assert_false(world_readable(w.child));
+	assert_false(world_child_has());
 	close(raw);
 }
 
@@ -160,7 +160,7 @@ static void is_dropped_by_default_deny_unless_named(void **state)
 		world_child_ping(family[f].child, family[f].here, ID, 1, pattern, 8, 64);
 		assert_int_equal(w.cause, FLOW_CAUSE_DENIED);
 	}
-	assert_false(world_readable(w.child));
+	assert_false(world_child_has());
 }
 
 static void refuses_visibly_what_the_host_forbids(void **state)

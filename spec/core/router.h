@@ -6,18 +6,6 @@
 
 #include "world.h"
 
-static WORLD_UNUSED void world_run(const char *fmt, ...)
-{
-	char command[2048];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(command, sizeof(command), fmt, ap);
-	va_end(ap);
-	if (system(command) != 0)
-		fail_msg("failed: %s", command);
-}
-
 /* We are 198.51.100.2 and 2001:db8:1::2, the router .1; behind it lie 203.0.113.0/24 and
  * 2001:db8:2::/48: .1 answers, in .64/26 (2001:db8:2:1::/64) nobody may be spoken to, in .128/25
  * (2001:db8:2:2::/64) the MTU is 1280. Returns the router's pid; ends with it, or with us. */

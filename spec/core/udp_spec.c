@@ -7,8 +7,10 @@
 
 #include <netinet/icmp6.h>
 #include <netinet/ip_icmp.h>
+#include <netinet/udp.h>
 
 #include "router.h"
+#include "server.h"
 
 #define CHILD4 "10.0.0.1:4000"
 #define CHILD6 "[fd00::1]:4000"
@@ -114,7 +116,7 @@ static void keeps_foreign_senders_out(void **state)
 		assert_int_equal(w.p.len - w.p.payload, 4);
 		assert_memory_equal(w.bytes + w.p.payload, "true", 4);
 		assert_true(world_idle_wakes() < 5);
-		assert_false(world_readable(w.child));
+		assert_false(world_child_has());
 		server_stop(s);
 		server_stop(foreign);
 	}
@@ -252,7 +254,7 @@ static void passes_on_what_routers_say(void **state)
 	/* Later ones are fragmented by the host, and none is lost to an old error. */
 	world_child_udp(CHILD4, "203.0.113.129:9", pattern, 1400);
 	assert_true(world_idle_wakes() < 5);
-	assert_false(world_readable(w.child));
+	assert_false(world_child_has());
 	world_router_end(router);
 }
 
@@ -284,6 +286,136 @@ static void sends_with_the_childs_ttl(void **state)
 	world_router_end(router);
 }
 
+/* Sends datagrams of these sizes in one batch of the tun; each begins with its number. */
+static void child_sends_batch(size_t f, const size_t *size, uint8_t count)
+{
+	uint8_t bytes[2000];
+
+	w.in_batch = true;
+	for (uint8_t i = 0; i < count; i++) {
+		memset(bytes, i, size[i]);
+		world_child_udp(family[f].child, family[f].server, bytes, size[i]);
+	}
+	w.in_batch = false;
+	udp_flush(&w.udp);
+}
+
+static void bundles_without_a_trace(void **state)
+{
+	static const size_t size[] = {100, 100, 100, 100, 100, 60, 100, 100, 0, 0, 100, 1, 1, 1,
+		200, 200, 200, 300, 200, 1472, 1472, 1472, 1};
+
+	NEEDS_WORLD;
+	for (size_t f = 0; f < ARRAY_LEN(family); f++) {
+		struct server *s = server_start(family[f].server);
+
+		child_sends_batch(f, size, ARRAY_LEN(size));
+		while (s->received < ARRAY_LEN(size)) /* all are there before one is read */
+			server_on_readable(w.loop, &s->io, EV_READ);
+		for (uint8_t i = 0; i < ARRAY_LEN(size); i++) {
+			world_child_next();
+			world_assert_from_to(family[f].server, family[f].child);
+			assert_int_equal(w.p.len - w.p.payload, size[i]);
+			for (size_t k = 0; k < size[i]; k++)
+				assert_int_equal(w.bytes[w.p.payload + k], i);
+		}
+		assert_int_equal(s->received, ARRAY_LEN(size));
+		server_stop(s);
+	}
+	assert_true(w.bundles > 2); /* it was tried */
+	assert_int_equal(w.udp.set.up, 2 * ARRAY_LEN(size));
+	assert_int_equal(w.udp.set.down, 2 * ARRAY_LEN(size));
+	udp_fini(&w.udp);
+	assert_int_equal(w.up, w.down);
+}
+
+static void bundles_of_two_flows_do_not_mix(void **state)
+{
+	struct server *s;
+
+	NEEDS_WORLD;
+	s = server_start(SERVER4);
+	w.in_batch = true;
+	for (uint8_t i = 0; i < 20; i++)
+		world_child_udp(i % 3 ? "10.0.0.1:1" : "10.0.0.1:2", SERVER4, &i, 1);
+	w.in_batch = false;
+	udp_flush(&w.udp);
+	for (uint8_t i = 0, last[2] = {0}; i < 20; i++) {
+		uint8_t n, *before = &last[0];
+
+		world_child_next();
+		n = w.bytes[w.p.payload];
+		before = &last[w.p.dst.port - 1];
+		assert_int_equal(w.p.dst.port, n % 3 ? 1 : 2);
+		assert_true(n >= *before); /* in order */
+		*before = n;
+	}
+	server_stop(s);
+}
+
+static void a_bundle_that_cannot_go_goes_piece_by_piece(void **state)
+{
+	static const size_t size[] = {1200, 1200, 1200, 1200};
+	struct server *s;
+
+	NEEDS_WORLD;
+	/* Nobody there: the error of the first must not eat the others. */
+	child_sends_batch(0, size, 4);
+	s = server_start(SERVER4);
+	child_sends_batch(0, size, 4);
+	world_until(s->received == 4);
+	while (world_child_has())
+		world_child_read();
+	server_stop(s);
+	/* A path that the segments do not fit: fragments, as for any datagram. */
+	world_run("ip link set lo mtu 1000");
+	s = server_start(SERVER4);
+	child_sends_batch(0, size, 4);
+	world_until(s->received == 4);
+	assert_int_equal(s->len, 1200);
+	world_run("ip link set lo mtu 65536");
+	server_stop(s);
+}
+
+static void takes_apart_what_the_kernel_put_together(void **state)
+{
+	struct iovec iov = {.iov_base = pattern, .iov_len = 1000};
+	uint8_t control[CMSG_SPACE(2)] __attribute__((aligned(8))) = {0};
+	const uint16_t segment = 300;
+
+	NEEDS_WORLD;
+	for (int hooked = 0; hooked < 2; hooked++) {
+		struct server *s = server_start(SERVER4);
+		struct msghdr m = {.msg_iov = &iov,
+			.msg_iovlen = 1,
+			.msg_control = control,
+			.msg_controllen = sizeof(control),
+			.msg_name = &s->from};
+		struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+
+		c->cmsg_level = IPPROTO_UDP;
+		c->cmsg_type = UDP_SEGMENT;
+		c->cmsg_len = CMSG_LEN(2);
+		memcpy(CMSG_DATA(c), &segment, 2);
+		s->mute = true;
+		w.udp.tun_bundles = !hooked; /* with an old kernel inside, too */
+		world_child_udp(CHILD4, SERVER4, "x", 1);
+		world_until(s->received == 1);
+		m.msg_namelen = s->from_len;
+		assert_int_equal(sendmsg(s->fd, &m, 0), 1000);
+		for (size_t at = 0; at < 1000; at += 300) {
+			size_t n = MIN((size_t)300, 1000 - at);
+
+			world_child_next();
+			assert_int_equal(w.p.len - w.p.payload, n);
+			assert_memory_equal(w.bytes + w.p.payload, pattern + at, n);
+		}
+		assert_false(world_child_has());
+		assert_int_equal(w.bundles, 1);
+		server_stop(s);
+	}
+}
+
 int main(void)
 {
 #define IN_WORLD(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
@@ -296,6 +428,10 @@ int main(void)
 		IN_WORLD(redirects_from_one_ip_version_to_the_other),
 		IN_WORLD(tells_at_once_that_there_is_no_way),
 		IN_WORLD(carries_ten_thousand_flows),
+		IN_WORLD(bundles_without_a_trace),
+		IN_WORLD(bundles_of_two_flows_do_not_mix),
+		IN_WORLD(a_bundle_that_cannot_go_goes_piece_by_piece),
+		IN_WORLD(takes_apart_what_the_kernel_put_together),
 		IN_WORLD(passes_on_what_routers_say),
 		IN_WORLD(sends_with_the_childs_ttl),
 	};

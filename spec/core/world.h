@@ -66,14 +66,31 @@ struct world {
 	int error;
 	struct flow *last; /* the last one asked, while it lives */
 
+	bool in_batch; /* the tun's batch goes on: the spec calls udp_flush() */
+
 	/* the last packet to the child */
 	struct virtio_net_hdr vh;
+	unsigned bundles; /* packets that were more than one datagram */
+	size_t next, end; /* what is left of the last one of those: w.bundle[next..end] */
+	uint8_t bundle[BUF_DATA_MAX + 64];
 	uint8_t bytes[BUF_DATA_MAX + 64];
 	struct packet p;
 };
 
 static struct world w;
 static bool world_missing; /* no namespaces here: skip */
+
+static WORLD_UNUSED void world_run(const char *fmt, ...)
+{
+	char command[2048];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(command, sizeof(command), fmt, ap);
+	va_end(ap);
+	if (system(command) != 0)
+		fail_msg("failed: %s", command);
+}
 
 /* First line of every test. */
 #define NEEDS_WORLD                                                                                \
@@ -307,6 +324,8 @@ static void world_child_packet(struct buf *b, size_t n)
 		udp_open(&w.udp, &key, b, &p);
 	else
 		ping_open(&w.ping, &key, b, &p);
+	if (!w.in_batch)
+		udp_flush(&w.udp);
 }
 
 static WORLD_UNUSED void world_child_udp(const char *from, const char *to, const void *payload,
@@ -342,41 +361,74 @@ static WORLD_UNUSED void world_child_ping(const char *from, const char *to, uint
 	world_child_packet(b, h + 8 + n);
 }
 
-/* Reads one packet to the child that is there into w.vh, w.p. */
+/* True if there is a packet to the child. */
+static WORLD_UNUSED bool world_child_has(void)
+{
+	return w.next < w.end || world_readable(w.child);
+}
+
+/* The next datagram of a bundle, as the kernel takes it apart. */
+static size_t world_take_apart(void)
+{
+	size_t h = w.vh.hdr_len, n = MIN((size_t)w.vh.gso_size, w.end - w.next);
+	struct packet p;
+
+	assert_int_equal(packet_parse(&p, w.bundle, w.end), 0);
+	memcpy(w.bytes + h, w.bundle + w.next, n);
+	assert_int_equal(craft_udp(w.bytes + h, n, &p.src, &p.dst), h);
+	w.next += n;
+	return h + n;
+}
+
+/* Reads one packet to the child that is there into w.p; its device header into w.vh. */
 static void world_child_read(void)
 {
 	struct iovec iov[2] = {
 		{.iov_base = &w.vh, .iov_len = sizeof(w.vh)},
 		{.iov_base = w.bytes, .iov_len = sizeof(w.bytes)},
 	};
-	ssize_t n = readv(w.child, iov, 2);
+	size_t n = 0, l4;
 
-	assert_true(n > (ssize_t)sizeof(w.vh));
+	if (w.next == w.end) {
+		ssize_t got = readv(w.child, iov, 2);
+
+		assert_true(got > (ssize_t)sizeof(w.vh));
+		n = (size_t)got - sizeof(w.vh);
+		if (w.vh.gso_type) {
+			assert_int_equal(w.vh.gso_type, 5);
+			assert_int_equal(w.vh.hdr_len, w.vh.csum_start + 8);
+			assert_true(w.vh.gso_size < n - w.vh.hdr_len);
+			memcpy(w.bundle, w.bytes, n);
+			w.next = w.vh.hdr_len;
+			w.end = n;
+			w.bundles++;
+		}
+	}
+	if (w.next < w.end)
+		n = world_take_apart();
 	if (w.vh.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) { /* as the kernel completes it */
-		size_t len = (size_t)n - sizeof(w.vh) - w.vh.csum_start;
 		uint8_t *start = w.bytes + w.vh.csum_start;
-		uint16_t sum = packet_sum_fold(packet_sum(start, len, 0));
+		uint16_t sum = packet_sum_fold(packet_sum(start, n - w.vh.csum_start, 0));
 
 		memcpy(start + w.vh.csum_offset, &sum, 2);
 	}
-	assert_int_equal(packet_parse(&w.p, w.bytes, (size_t)n - sizeof(w.vh)), 0);
-	assert_int_equal(w.p.len, (size_t)n - sizeof(w.vh));
+	assert_int_equal(packet_parse(&w.p, w.bytes, n), 0);
+	assert_int_equal(w.p.len, n);
+	l4 = w.p.l4;
 	if (w.p.v == 4)
 		assert_int_equal(packet_sum_fold(packet_sum(w.bytes, 20, 0)), 0);
-	if (w.p.proto != IPPROTO_ICMP)
-		assert_int_equal(packet_sum_fold(packet_sum(w.bytes + w.p.l4, w.p.len - w.p.l4,
-					 packet_sum_pseudo(&w.p.src, &w.p.dst, w.p.proto,
-						 w.p.len - w.p.l4))),
-			0);
-	else
-		assert_int_equal(packet_sum_fold(packet_sum(w.bytes + w.p.l4, w.p.len - w.p.l4, 0)),
-			0);
+	assert_int_equal(
+		packet_sum_fold(packet_sum(w.bytes + l4, n - l4,
+			w.p.proto == IPPROTO_ICMP ? 0
+						  : packet_sum_pseudo(&w.p.src, &w.p.dst, w.p.proto,
+							    (uint32_t)(n - l4)))),
+		0);
 }
 
 /* Waits for the next packet to the child. */
 static WORLD_UNUSED void world_child_next(void)
 {
-	world_until(world_readable(w.child));
+	world_until(world_child_has());
 	world_child_read();
 }
 
@@ -411,64 +463,6 @@ static WORLD_UNUSED const uint8_t *world_assert_error(uint8_t type, uint8_t code
 		assert_int_equal(packet_get16(q + l4 + 2), dst.port);
 	}
 	return q + l4;
-}
-
-/* --- the world's servers --- */
-
-struct server {
-	ev_io io;
-	int fd;
-	unsigned received;
-	bool mute; /* do not echo */
-	size_t len;
-	struct sockaddr_storage from;
-	socklen_t from_len;
-	uint8_t bytes[65536];
-};
-
-static void server_on_readable(struct ev_loop *loop, ev_io *io, int revents)
-{
-	struct server *s = container_of(io, struct server, io);
-	ssize_t n;
-
-	(void)loop;
-	(void)revents;
-	s->from_len = sizeof(s->from);
-	n = recvfrom(s->fd, s->bytes, sizeof(s->bytes), 0, (struct sockaddr *)&s->from,
-		&s->from_len);
-	if (n == -1)
-		return;
-	s->len = (size_t)n;
-	s->received++;
-	if (!s->mute)
-		assert_int_equal(sendto(s->fd, s->bytes, s->len, 0, (struct sockaddr *)&s->from,
-					 s->from_len),
-			n);
-}
-
-static WORLD_UNUSED struct server *server_start(const char *at)
-{
-	struct server *s = calloc(1, sizeof(*s));
-	struct addr a = world_addr(at);
-	struct sockaddr_storage ss;
-	socklen_t len = addr_to_sockaddr(&a, &ss);
-	int size = 8 << 20;
-
-	assert_non_null(s);
-	s->fd = socket(ss.ss_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	assert_true(s->fd >= 0);
-	setsockopt(s->fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
-	assert_int_equal(bind(s->fd, (struct sockaddr *)&ss, len), 0);
-	ev_io_init(&s->io, server_on_readable, s->fd, EV_READ);
-	ev_io_start(w.loop, &s->io);
-	return s;
-}
-
-static WORLD_UNUSED void server_stop(struct server *s)
-{
-	ev_io_stop(w.loop, &s->io);
-	close(s->fd);
-	free(s);
 }
 
 #endif
