@@ -2,7 +2,7 @@
 
 /* Who gets a signal.
  *
- *      shell ── tcsetpgrp, killpg ──► [ nsnet-host ── fork ──► cmd ] less
+ *      shell -- tcsetpgrp, killpg --> [ nsnet-host -- fork --> cmd ] less
  *                                        one process group, one job
  *
  * Host and command stay in the process group that the shell made. A group of
@@ -88,6 +88,10 @@ static bool sent_from_inside(const struct terminal *t, pid_t sender)
 /* Does the child have this signal already? */
 static bool child_has_it(const struct terminal *t, const struct signalfd_siginfo *info)
 {
+	/* A terminal that hangs up tells the leader of its session, and the group only when that
+	 * has ended, which would wait for the command: a leader passes it on. */
+	if (info->ssi_signo == SIGHUP && info->ssi_code == SI_KERNEL && getsid(0) == getpid())
+		return false;
 	if (info->ssi_code == SI_KERNEL)
 		return getpgid(t->child) == getpgrp();
 	return sent_from_inside(t, info->ssi_pid);

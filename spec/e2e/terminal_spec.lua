@@ -59,7 +59,7 @@ describe("on a terminal", function()
   it("Ctrl-Z, bg, fg and Ctrl-C work in the shell", function()
     inside [[
       expect ready>
-      send sh -c 'echo begun; sleep 100'\r
+      send sh -c 'echo begun; exec sleep 100'\r
       expect \r\nbegun
       send \x1a
       expect Stopped

@@ -195,7 +195,7 @@ function Lab:wrap(words, options)
   local all = {}
   for word in (os.getenv("NSNET_WRAP") or ""):gmatch("%S+") do all[#all + 1] = word end
   all[#all + 1] = host
-  for _, word in ipairs(options.args or {}) do all[#all + 1] = word end
+  for _, word in ipairs(options and options.args or {}) do all[#all + 1] = word end
   if words[1] then
     all[#all + 1] = "--"
     for _, word in ipairs(words) do all[#all + 1] = word end
