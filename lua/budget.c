@@ -19,6 +19,8 @@ static lua_State *volatile running; /* NULL = not in Lua */
 static volatile unsigned epoch;     /* counts entries */
 static volatile unsigned limit;     /* ticks allowed for this entry */
 static volatile unsigned seen, ticks;
+static volatile unsigned last = BUDGET_LAST_MS / BUDGET_TICK_MS; /* ticks */
+static const char *volatile called;                              /* for the last message */
 static volatile bool armed;
 static volatile bool preempted;
 static char place[LUA_IDSIZE + 16]; /* of the code that was first stopped */
@@ -46,6 +48,20 @@ static void budget_kill(lua_State *L, lua_Debug *ar)
 		luaL_error(L, "CPU budget exceeded");
 }
 
+/* Only what a signal handler may do. */
+static void budget_last(void)
+{
+	const char *const parts[] = {
+		"nsnet-host: Lua is stuck in a function that cannot be stopped, "
+		"called in ",
+		called, "; ending\n"};
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		if (write(STDERR_FILENO, parts[i], strlen(parts[i])) == -1)
+			break;
+	}
+	_exit(70);
+}
+
 static void budget_tick(int sig)
 {
 	(void)sig;
@@ -58,6 +74,8 @@ static void budget_tick(int sig)
 	}
 	if (++ticks <= limit)
 		return;
+	if (ticks > last)
+		budget_last();
 	/* What the stock interpreter does on Ctrl-C: the one lua_ function for handlers. */
 	armed = true;
 	lua_sethook(L, budget_kill, LUA_MASKCOUNT, 1);
@@ -97,8 +115,19 @@ void budget_stop(void)
 	sigaction(SIGVTALRM, &ignore, NULL);
 }
 
-void budget_enter(lua_State *L, unsigned ms)
+void budget_set_last(unsigned ms)
 {
+	last = ms / BUDGET_TICK_MS;
+}
+
+bool budget_spent(void)
+{
+	return armed;
+}
+
+void budget_enter(lua_State *L, unsigned ms, const char *what)
+{
+	called = what;
 	epoch++;
 	limit = (ms + BUDGET_TICK_MS - 1) / BUDGET_TICK_MS;
 	preempted = false;

@@ -12,17 +12,26 @@
  * makes the code yield or raise at its next instruction and every one after it, until
  * the entry is left. Entering and leaving cost a few stores and no system call. One per process.
  *
+ * A C function that does not come back is not stopped by that. After so long a time the process
+ * ends with status 70, and with it the namespace's network: closed, never open.
+ *
  * Needs code that is interpreted: compiled code never looks for the hook.
  */
 #define BUDGET_TICK_MS 2
+#define BUDGET_LAST_MS 5000 /* the default of budget_set_last() */
 
 /* Installs the signal handler (SIGVTALRM) and the timer. 0 or negative errno. Counted: the
  * last budget_stop() takes them away. */
 int budget_start(void);
 void budget_stop(void);
+void budget_set_last(unsigned ms);
 
-/* Code of @L's state is about to run, for @ms of CPU time at least. Not nested. */
-void budget_enter(lua_State *L, unsigned ms);
+/* True if the running code has spent its budget: long C functions look now and then. */
+bool budget_spent(void);
+
+/* Code of @L's state is about to run, for @ms of CPU time at least, called as @what (static).
+ * Not nested. */
+void budget_enter(lua_State *L, unsigned ms, const char *what);
 /* It has come back. True if it was made to. */
 bool budget_leave(lua_State *L);
 /* After that: "file:line" of the code that was first stopped, or "". */

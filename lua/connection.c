@@ -134,6 +134,13 @@ static const char *host_of(const struct connection_object *o)
 	return c->rs->name_of ? c->rs->name_of(c->rs->name_arg, c->flow) : NULL;
 }
 
+/* What the dialer said, or what the host's own connect() did. */
+static const char *dial_error_of(const struct connection_object *o, const struct flow *f)
+{
+	const char *said = o->c ? o->c->dial_error : o->dial_error;
+	return said || !f->error ? said : strerror(f->error);
+}
+
 static int connection_field(lua_State *L, void *self, int id)
 {
 	struct connection_object *o = self;
@@ -154,7 +161,7 @@ static int connection_field(lua_State *L, void *self, int id)
 	case FIELD_CTX:
 		return push_ctx(L);
 	case FIELD_DIAL_ERROR:
-		return push_text(L, c ? c->dial_error : o->dial_error);
+		return push_text(L, dial_error_of(o, f));
 	case FIELD_DST_IP:
 		return push_addr(L, &o->dst, false);
 	case FIELD_DST_LITERAL:

@@ -9,6 +9,7 @@
 
 #include "core/base.h"
 #include "core/log.h"
+#include "lua/strings.h"
 #include "lua/text.h"
 
 static const char *const base_names[] = {"_VERSION", "assert", "error", "getmetatable", "ipairs",
@@ -23,8 +24,8 @@ static const char *const math_names[] = {"abs", "acos", "asin", "atan", "atan2",
 	"min", "modf", "pi", "pow", "rad", "random", "randomseed", "sin", "sinh", "sqrt", "tan",
 	"tanh", NULL};
 
-static const char *const string_names[] = {"byte", "char", "find", "format", "gmatch", "gsub",
-	"len", "lower", "match", "reverse", "sub", "upper", NULL};
+static const char *const string_names[] = {"byte", "char", "format", "len", "lower", "reverse",
+	"sub", "upper", NULL};
 
 static const char *const bit_names[] = {"arshift", "band", "bnot", "bor", "bswap", "bxor", "lshift",
 	"rol", "ror", "rshift", "tobit", "tohex", NULL};
@@ -121,39 +122,6 @@ static int l_compile(lua_State *L)
 	return 1;
 }
 
-/* string.rep that cannot stop the loop: 16 MiB is far above any need here. */
-#define TEXT_REP_MAX (16 << 20)
-
-static int l_string_rep(lua_State *L)
-{
-	size_t len, sep_len;
-	const char *text = luaL_checklstring(L, 1, &len);
-	lua_Number n = luaL_checknumber(L, 2);
-	const char *sep = luaL_optlstring(L, 3, "", &sep_len);
-	if (!(n >= 1)) {
-		lua_pushliteral(L, "");
-		return 1;
-	}
-	if ((double)(len + sep_len) * n > TEXT_REP_MAX)
-		return luaL_error(L, "string.rep: the result would be longer than 16 MiB");
-	size_t count = (size_t)n, unit = len + sep_len, total = unit * count - sep_len;
-	if (!total) {
-		lua_pushliteral(L, "");
-		return 1;
-	}
-	/* One unit, then what is there again and again. */
-	char *bytes = lua_newuserdata(L, unit * count);
-	memcpy(bytes, text, len);
-	memcpy(bytes + len, sep, sep_len);
-	for (size_t have = unit; have < unit * count;) {
-		size_t more = MIN(have, unit * count - have);
-		memcpy(bytes + have, bytes, more);
-		have += more;
-	}
-	lua_pushlstring(L, bytes, total);
-	return 1;
-}
-
 void sandbox_open(lua_State *L, const char *env_allow)
 {
 	/* The scratch globals: what is not copied out of them is garbage afterwards. */
@@ -182,8 +150,7 @@ void sandbox_open(lua_State *L, const char *env_allow)
 	lua_setfield(L, -2, "debug");
 
 	open_part(L, luaopen_string, LUA_STRLIBNAME, string_names);
-	lua_pushcfunction(L, l_string_rep);
-	lua_setfield(L, -2, "rep");
+	strings_open(L);
 	/* ("x"):rep() finds its methods through the metatable of all strings. */
 	lua_pushliteral(L, "");
 	lua_newtable(L);

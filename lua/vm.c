@@ -365,7 +365,7 @@ enum vm_outcome vm_start(struct task *t, int nargs)
 	struct vm *vm = t->vm;
 	assert(!vm->running);
 	vm->running = t;
-	budget_enter(vm->L, t->budget_ms);
+	budget_enter(vm->L, t->budget_ms, t->what);
 	int rc = lua_resume(t->co, nargs);
 	bool preempted = budget_leave(vm->L);
 	vm->running = NULL;

@@ -6,6 +6,10 @@
 
 #include <cmocka.h>
 
+#include <lauxlib.h>
+#include <sys/wait.h>
+
+#include "lua/budget.h"
 #include "spec/lua/rig.h"
 
 #define PUBLIC "198.51.100.7:443"
@@ -211,12 +215,19 @@ static void a_runaway_costs_one_flow(void **state)
 		"for _ in function() return 1 end do end",
 		"local t = {} while true do t[#t + 1] = {} end",
 		"local s = 'x' while true do s = s .. s end",
-		"return ('x'):rep(1e9)",
+		"local _ = ('x'):rep(1e9)",
+		"local _ = ('a'):rep(200):find('.-.-.-.-.-b')",
+		"local _ = ('a'):rep(200):match('.-.-.-.-.-b')",
+		"local _ = ('a'):rep(200):gsub('.-.-.-.-.-b', '')",
+		"for _ in ('a'):rep(200):gmatch('.-.-.-.-.-b') do end",
+		"pcall(string.find, ('a'):rep(200), '.-.-.-.-.-b') while true do end",
+		"local t = {} for i = 1, 1e6 do t[i] = coroutine.create(print) end",
+		"while true do coroutine.wrap(function() coroutine.yield() end)() end",
 		"xpcall(error, function() while true do end end)",
 	};
 	struct rig r;
 	rig_open(&r);
-	char code[4096] = "local run = {\n";
+	char code[8192] = "local run = {\n";
 	for (size_t i = 0; i < ARRAY_LEN(runaways); i++)
 		snprintf(code + strlen(code), sizeof(code) - strlen(code), "function() %s end,\n",
 			runaways[i]);
@@ -236,6 +247,35 @@ static void a_runaway_costs_one_flow(void **state)
 	rig_close(&r);
 }
 
+/* What neither the hook nor a check inside can stop ends the process, and with it the network. */
+static void a_stuck_c_function_ends_the_process(void **state)
+{
+	(void)state;
+	int status, out[2];
+	char text[128] = "";
+	assert_int_equal(pipe(out), 0);
+	pid_t pid = fork();
+	if (!pid) {
+		lua_State *L = luaL_newstate();
+		dup2(out[1], 2);
+		budget_set_last(50);
+		if (budget_start())
+			_exit(1);
+		budget_enter(L, 2, "on_connect");
+		for (;;)
+			;
+	}
+	close(out[1]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(read(out[0], text, sizeof(text) - 1) > 0);
+	close(out[0]);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 70);
+	assert_string_equal(text,
+		"nsnet-host: Lua is stuck in a function that cannot be stopped, called "
+		"in on_connect; ending\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -245,6 +285,7 @@ int main(void)
 		rig_test(a_file_that_cannot_be_read_is_66),
 		rig_test(files_find_their_neighbors),
 		rig_test(a_runaway_costs_one_flow),
+		rig_test(a_stuck_c_function_ends_the_process),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
