@@ -48,8 +48,9 @@ struct relay {
 void relay_start(struct relay *r, struct ev_loop *loop, struct stack_conn *child, int fd,
 	uint64_t *up, uint64_t *down, relay_fn *fn, void *arg);
 
-/* @child's handshake is complete; nothing is read from the socket before. Gives it first the @n bytes
- * that somebody read from the socket already (copied). 0, or -ENOMEM: @n is more than fits. */
+/* @child's handshake is complete; nothing is read from the socket before. Gives it first the @n
+ * bytes that somebody read from the socket already (copied). 0, or -ENOMEM: @n is more than fits.
+ * */
 int relay_on_opened(struct relay *r, const void *early, size_t n);
 
 /* What was held may go. The relay may be over afterwards. */
