@@ -179,6 +179,8 @@ static int load_rules(struct host *h)
 		.loop = h->loop,
 		.policy = &h->policy,
 		.default_fixed = o->default_set,
+		.insecure_perms = o->insecure_perms,
+		.env_allow = o->env,
 		.name_of = host_name_of,
 		.name_arg = h,
 	};

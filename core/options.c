@@ -18,6 +18,8 @@ enum {
 	OPT_DEFAULT,
 	OPT_DIAL_TIMEOUT,
 	OPT_DRY_RUN,
+	OPT_ENV,
+	OPT_INSECURE_PERMS,
 	OPT_KEEPALIVE,
 	OPT_KEEP_CAPS,
 	OPT_LINGER,
@@ -38,8 +40,10 @@ static const struct option table[] = {
 	{"default", required_argument, NULL, OPT_DEFAULT},
 	{"dial-timeout", required_argument, NULL, OPT_DIAL_TIMEOUT},
 	{"dry-run", no_argument, NULL, OPT_DRY_RUN},
+	{"env", required_argument, NULL, OPT_ENV},
 	{"eval", required_argument, NULL, 'e'},
 	{"help", no_argument, NULL, 'h'},
+	{"insecure-perms", no_argument, NULL, OPT_INSECURE_PERMS},
 	{"keep-caps", no_argument, NULL, OPT_KEEP_CAPS},
 	{"keepalive", required_argument, NULL, OPT_KEEPALIVE},
 	{"linger", no_argument, NULL, OPT_LINGER},
@@ -71,6 +75,8 @@ static const char help[] =
 	"      --default WHAT     allow or deny what no rule decides; overrules the scripts\n"
 	"      --dry-run          decide and log denials, but allow\n"
 	"      --check            load the rules and stop: 0 good, 66 unreadable, 70 wrong\n"
+	"      --env A,B,...      environment variables that scripts may read\n"
+	"      --insecure-perms   load scripts that others can write, too\n"
 	"      --allow-host       10.0.0.100 and fd6e:736e:6574::100 reach the host's loopback\n"
 	"\n"
 	"The namespace\n"
@@ -236,6 +242,12 @@ static int take(struct options *o, int opt, char *text)
 		return 0;
 	case OPT_DEFAULT:
 		return take_default(o, text);
+	case OPT_ENV:
+		o->env = text;
+		return 0;
+	case OPT_INSECURE_PERMS:
+		o->insecure_perms = true;
+		return 0;
 	case OPT_DRY_RUN:
 		o->dry_run = true;
 		return 0;

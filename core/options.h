@@ -42,6 +42,8 @@ struct options {
 
 	bool default_set, default_deny; /* --default: overrules the scripts */
 	bool allow_host, dry_run;
+	const char *env;     /* names that scripts may read, comma separated; NULL = none */
+	bool insecure_perms; /* run scripts that others can write */
 
 	size_t max_conns, max_flows;
 	size_t memory; /* bytes for data in flight */

@@ -37,6 +37,11 @@ void lua_host_free(struct lua_host *h);
 int lua_host_add_file(struct lua_host *h, const char *path);
 int lua_host_add_code(struct lua_host *h, const char *name, const char *text);
 
+/* Makes a new rule set from the scripts as they are now, and gives it all flows from then on; flows
+ * that were asked before stay with theirs, which is freed with the last of them. 0, or the status
+ * as of lua_host_load(), after its message: then nothing has changed. Not from inside a hook. */
+int lua_host_reload(struct lua_host *h);
+
 /* Compiles all, then runs all. 0, or the exit status after one message: 66 (a file cannot be
  * read), 70 (an error in a script). */
 int lua_host_load(struct lua_host *h);
@@ -44,8 +49,8 @@ int lua_host_load(struct lua_host *h);
 /* The hooks, lent for the host's life; its members change only in lua_host_load. */
 const struct hooks *lua_host_hooks(struct lua_host *h);
 
-/* Runs the on_start handlers; runs the loop for at most 10 s while they wait. Before cmd is
- * started. 0 or 70: one message was written and cmd must not run. */
+/* Runs the on_start handlers of the first load; runs the loop for at most 10 s while they wait.
+ * Before cmd is started. 0 or 70: one message was written and cmd must not run. */
 int lua_host_start(struct lua_host *h);
 /* Runs the on_exit handlers: cmd has ended with @status. */
 void lua_host_exit(struct lua_host *h, int status);

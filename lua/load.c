@@ -2,16 +2,19 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <lauxlib.h>
 
 #include "core/base.h"
 #include "core/log.h"
 #include "lua/scripts.h"
+#include "lua/job.h"
 #include "lua/loader.h"
 #include "lua/module.h"
 #include "lua/modules.h"
 #include "lua/sandbox.h"
+#include "lua/stream.h"
 #include "lua/text.h"
 #include "lua/verdict.h"
 #include "lua/view.h"
@@ -158,7 +161,8 @@ static int load_all(struct load *load)
 	return 0;
 }
 
-int lua_host_load(struct lua_host *h)
+/* A whole new rule set in *@out, or an exit status after a message. */
+static int load_set(struct lua_host *h, struct ruleset **out)
 {
 	struct load load = {.h = h};
 	int status = EXIT_SOFTWARE;
@@ -167,18 +171,33 @@ int lua_host_load(struct lua_host *h)
 	if (load.rs)
 		status = load_all(&load);
 	free(load.ref);
-	if (!load.rs)
-		return status;
-	if (status) {
+	if (load.rs && status)
 		ruleset_put(load.rs);
-		return status;
-	}
+	*out = status ? NULL : load.rs;
+	return status;
+}
+
+static void load_use(struct lua_host *h, struct ruleset *rs)
+{
 	struct ruleset *old = h->current;
-	h->current = load.rs;
+	h->current = rs;
+	h->loaded = time(NULL);
 	scripts_set_hooks(h);
-	if (old)
-		ruleset_put(old);
-	return 0;
+	if (!old)
+		return;
+	/* Its flows go on with it; what it did for itself ends. */
+	job_cancel_all(old);
+	stream_close_all(&old->own, "stream belongs to rules that were replaced");
+	ruleset_put(old);
+}
+
+int lua_host_load(struct lua_host *h)
+{
+	struct ruleset *rs;
+	int status = load_set(h, &rs);
+	if (!status)
+		load_use(h, rs);
+	return status;
 }
 
 /* --- on_start, on_exit ----------------------------------------------------------------------- */
@@ -224,13 +243,15 @@ static void start_on_timeout(struct ev_loop *loop, ev_timer *w, int revents)
 	ev_break(loop, EVBREAK_ONE);
 }
 
-static bool start_one(struct ruleset *rs, const struct handler *h, ev_timer *limit, bool *late)
+/* @limit NULL: it may not wait. */
+static bool start_one(struct ruleset *rs, const struct handler *h, ev_timer *limit,
+	const bool *late)
 {
 	struct starting s = {.rs = rs, .h = h};
 	struct task *t = task_new(&rs->vm, h->name);
 	if (!t)
 		return false;
-	t->blocking = true;
+	t->blocking = limit;
 	t->owned = &rs->own;
 	t->done = start_done;
 	t->arg = &s;
@@ -265,6 +286,27 @@ int lua_host_start(struct lua_host *h)
 		ok = start_one(rs, &rs->starters.v[i], &limit, &late);
 	ev_timer_stop(h->options.loop, &limit);
 	return ok ? 0 : EXIT_SOFTWARE;
+}
+
+int lua_host_reload(struct lua_host *h)
+{
+	struct ruleset *rs;
+	char when[16];
+	struct tm tm;
+	int status = load_set(h, &rs);
+	for (size_t i = 0; !status && i < rs->starters.len; i++) {
+		if (!start_one(rs, &rs->starters.v[i], NULL, NULL))
+			status = EXIT_SOFTWARE;
+	}
+	if (!status) {
+		load_use(h, rs);
+		return 0;
+	}
+	if (rs)
+		ruleset_put(rs);
+	strftime(when, sizeof(when), "%H:%M:%S", localtime_r(&h->loaded, &tm));
+	log_error("the scripts were not loaded again; keeping the rules loaded at %s", when);
+	return status;
 }
 
 void lua_host_exit(struct lua_host *h, int status)

@@ -2,6 +2,8 @@
 #ifndef NSNET_LUA_SCRIPTS_H
 #define NSNET_LUA_SCRIPTS_H
 
+#include <time.h>
+
 #include "lua/api.h"
 #include "lua/ruleset.h"
 
@@ -17,6 +19,7 @@ struct lua_host {
 	struct script *script; /* owned */
 	size_t script_len;
 	struct ruleset *current; /* held; NULL before the first load */
+	time_t loaded;           /* when that was */
 	struct hooks hooks;
 };
 

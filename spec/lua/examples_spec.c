@@ -47,6 +47,37 @@ static void the_examples_run(void **state)
 	try_all("examples/*.lua", 9);
 }
 
+/* Each block of Lua in the reference loads by itself. */
+static void the_reference_is_true(void **state)
+{
+	(void)state;
+	FILE *file = fopen("lua/README.md", "r");
+	char line[512], code[8192];
+	int blocks = 0;
+	bool inside = false;
+	assert_non_null(file);
+	while (fgets(line, sizeof(line), file)) {
+		if (!strcmp(line, "```lua\n")) {
+			inside = true;
+			code[0] = 0;
+		} else if (inside && !strcmp(line, "```\n")) {
+			struct rig r;
+			inside = false;
+			blocks++;
+			rig_open(&r);
+			rig_run(&r, code);
+			rig_verdict(&r, IPPROTO_TCP, "198.51.100.7:443");
+			assert_int_equal(lua_host_errors(r.host), 0);
+			rig_close(&r);
+		} else if (inside) {
+			assert_true(strlen(code) + strlen(line) < sizeof(code));
+			strcat(code, line);
+		}
+	}
+	fclose(file);
+	assert_true(blocks >= 4);
+}
+
 /* The rig with one of our scripts. */
 static void open_script(struct rig *r, const char *path)
 {
@@ -108,6 +139,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		rig_test(the_finished_scripts_run),
 		rig_test(the_examples_run),
+		rig_test(the_reference_is_true),
 		rig_test(connlog_tells_how_it_ended),
 		rig_test(firewall_denies_by_default),
 		rig_test(redirect_goes_where_its_table_says),
