@@ -25,10 +25,9 @@ static const struct setting settings[] = {
 	{"/proc/sys/net/ipv4/tcp_no_metrics_save", "1"},
 	/* Every port is free in here, and cmd has no capability to bind a low one. */
 	{"/proc/sys/net/ipv4/ip_unprivileged_port_start", "0"},
-	/* When the host is gone the tun device has no carrier: then connect() fails
-	 * at once with ENETUNREACH instead of waiting for an answer. */
-	{"/proc/sys/net/ipv4/conf/all/ignore_routes_with_linkdown", "1"},
-	{"/proc/sys/net/ipv6/conf/all/ignore_routes_with_linkdown", "1"},
+	/* When the host is gone the tun device has no carrier: then, within a second,
+	 * connect() fails with ENETUNREACH instead of waiting for an answer. */
+	{"/proc/sys/net/ipv4/conf/default/ignore_routes_with_linkdown", "1"},
 	{"/proc/sys/net/ipv6/conf/default/ignore_routes_with_linkdown", "1"},
 	/* A host may have IPv6 off by default; the namespace has one of its own. */
 	{"/proc/sys/net/ipv6/conf/default/disable_ipv6", "0"},

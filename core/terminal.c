@@ -24,8 +24,8 @@
  * obeyed, since the command may ignore it. When the command has stopped we stop
  * with the same signal, so that the shell sees a stopped job and takes the
  * terminal back; its SIGCONT reaches the group, and is passed on to a command
- * that has a group of its own (a shell that was suspended). A command that
- * somebody stops by hand, while its job is in the background, is that person's
+ * that has a group of its own (a shell that was suspended), after the terminal.
+ * A command that somebody stops by hand, while its job is in the background, is that person's
  * to continue: nobody would continue us.
  */
 #include "terminal.h"
@@ -33,6 +33,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -85,15 +86,50 @@ static bool sent_from_inside(const struct terminal *t, pid_t sender)
 	return t->namespace && namespace_of(sender) == t->namespace;
 }
 
-/* Does the child have this signal already? */
+static bool pending(int signo)
+{
+	sigset_t set;
+
+	return sigpending(&set) == 0 && sigismember(&set, signo) == 1;
+}
+
+static bool shares_our_group(const struct terminal *t)
+{
+	return getpgid(t->child) == getpgrp();
+}
+
+/* Is the child stopped (proc(5), the state in stat)? */
+static bool child_is_stopped(const struct terminal *t)
+{
+	char path[64], text[128] = "";
+	const char *end;
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)t->child);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd == -1)
+		return false;
+	n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	/* "pid (name) T", and the name may hold anything. */
+	end = n > 0 ? strrchr(text, ')') : NULL;
+	return end && end[1] == ' ' && end[2] == 'T';
+}
+
+/* Does the child have this signal already, or is it not meant for it? */
 static bool child_has_it(const struct terminal *t, const struct signalfd_siginfo *info)
 {
 	/* A terminal that hangs up tells the leader of its session, and the group only when that
 	 * has ended, which would wait for the command: a leader passes it on. */
 	if (info->ssi_signo == SIGHUP && info->ssi_code == SI_KERNEL && getsid(0) == getpid())
 		return false;
+	/* A shell's SIGCONT went to the group. A second one, late, would undo the
+	 * stop that the user has typed in the meantime. */
+	if (info->ssi_signo == SIGCONT && shares_our_group(t))
+		return !child_is_stopped(t) || pending(SIGTSTP);
 	if (info->ssi_code == SI_KERNEL)
-		return getpgid(t->child) == getpgrp();
+		return shares_our_group(t);
 	return sent_from_inside(t, info->ssi_pid);
 }
 
@@ -162,17 +198,13 @@ int terminal_start(struct terminal *t, struct ev_loop *loop, pid_t child,
 	return 0;
 }
 
-static bool pending(int signo)
+/* The process group that has the terminal, if it is ours or the child's own;
+ * else -1. */
+static pid_t foreground(const struct terminal *t)
 {
-	sigset_t set;
+	pid_t group = t->tty == -1 ? -1 : tcgetpgrp(t->tty);
 
-	return sigpending(&set) == 0 && sigismember(&set, signo) == 1;
-}
-
-/* Is our job the one that the terminal's user is dealing with? */
-static bool in_foreground(const struct terminal *t)
-{
-	return t->tty != -1 && tcgetpgrp(t->tty) == getpgrp();
+	return group > 0 && (group == getpgrp() || group == getpgid(t->child)) ? group : -1;
 }
 
 void terminal_stopped(struct terminal *t, int signo)
@@ -181,10 +213,11 @@ void terminal_stopped(struct terminal *t, int signo)
 	 * right. The kernel does not let SIGTSTP stop a process that nobody would
 	 * continue (an orphaned group), which SIGSTOP does. */
 	int stop = is_stop(signo) ? signo : SIGTSTP;
+	pid_t front = foreground(t);
 	struct sigaction old, fresh = {.sa_handler = SIG_DFL};
 	sigset_t set;
 
-	if (!in_foreground(t) && t->stop_signal != signo && !pending(signo))
+	if (front == -1 && t->stop_signal != signo && !pending(signo))
 		return;
 	/* Continued in the meantime: it would be too late to stop. */
 	if (pending(SIGCONT))
@@ -199,6 +232,10 @@ void terminal_stopped(struct terminal *t, int signo)
 		sigprocmask(SIG_BLOCK, &set, NULL);
 	sigaction(stop, &old, NULL);
 	t->stop_signal = 0;
+	/* The shell has given the terminal to our group, the only one of this job
+	 * that it knows; a shell inside wants it for its own. */
+	if (front != -1 && front != getpgrp() && tcgetpgrp(t->tty) == getpgrp())
+		tcsetpgrp(t->tty, front);
 }
 
 void terminal_forget_child(struct terminal *t)
