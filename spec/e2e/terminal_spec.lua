@@ -68,8 +68,7 @@ describe("on a terminal", function()
       expect ready>
       send fg\r
       expect sleep 100
-      send \x03
-      expect ready>
+      press \x03 ready>
       send echo status $?\r
       expect status 130
       send exit 0\r

@@ -20,7 +20,7 @@
     udp-many HOST PORT COUNT     COUNT sockets send and read an echo; prints "ok COUNT"
     udp-again HOST PORT PAUSE    an echo, a pause, an echo from the same socket; prints both
     scan KIND LIMIT PORT HOST... tries each ("tcp", or "udp": one echo); prints "HOST RESULT" lines
-    sum N                        checksum of the pattern's first N bytes
+    sum N...                     checksum of the pattern's first N bytes
 """
 import errno
 import hashlib
@@ -300,8 +300,8 @@ def do_scan(kind, limit, port, *hosts):
     return "\n".join(lines)
 
 
-def do_sum(total):
-    return pattern.sum_of(int(total))
+def do_sum(*totals):
+    return "\n".join(pattern.sum_of(int(total)) for total in totals)
 
 
 try:

@@ -4,6 +4,8 @@
 STEPS is a file of lines, done in order:
     expect REGEX      waits until what was printed since the last match has it
     send TEXT         types it; escapes as in Python: \\r is Enter, \\x03 Ctrl-C, \\x1a Ctrl-Z
+    press TEXT REGEX  types it again and again until what is printed has it (no spaces in TEXT);
+                      a shell takes a while to hand the terminal over after it said so
     size ROWS COLS    changes the window
     end CODE          waits for the end of the command with that status (128 + n for a signal)
 Exits 0 if all of it happened; else prints the step and the whole transcript, and exits 1.
@@ -45,8 +47,8 @@ class Terminal:
     def size(self, rows, columns):
         fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", int(rows), int(columns), 0, 0))
 
-    def expect(self, regex):
-        limit = time.monotonic() + BOUND
+    def expect(self, regex, bound=BOUND):
+        limit = time.monotonic() + bound
         alive = True
         while True:
             found = re.search(regex.encode(), self.fresh)
@@ -56,6 +58,10 @@ class Terminal:
             if not alive or time.monotonic() > limit:
                 return False
             alive = self.read(0.1)
+
+    def press(self, rest):
+        text, _, regex = rest.partition(" ")
+        return any(self.send(text) and self.expect(regex, 0.5) for _ in range(int(BOUND * 2)))
 
     def send(self, text):
         os.write(self.fd, text.encode().decode("unicode_escape").encode())
