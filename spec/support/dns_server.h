@@ -279,8 +279,8 @@ static inline size_t dns_add_opt(uint8_t *msg, size_t n, uint16_t size)
 	return n + sizeof(opt);
 }
 
-/* The answer to the question @q of @len bytes: @records TXT records of 100 bytes, and the question's
- * OPT if it had one. Returns its length. */
+/* The answer to the question @q of @len bytes: @records TXT records of 100 bytes, and the
+ * question's OPT if it had one. Returns its length. */
 static size_t dns_answer(uint8_t *out, const uint8_t *q, size_t len, unsigned records,
 	unsigned rcode)
 {

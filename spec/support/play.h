@@ -23,8 +23,8 @@
 
 /* What a played host did. */
 struct outcome {
-	int status;	 /* exit status, or 128 + n */
-	size_t len;	 /* of out */
+	int status;      /* exit status, or 128 + n */
+	size_t len;      /* of out */
 	char out[65536]; /* standard output and error of everybody, NUL-terminated */
 };
 
@@ -67,8 +67,7 @@ static inline int play_exit_status(int status)
 }
 
 /* Starts a host with its output in a pipe, whose reading end becomes *@output. */
-static inline pid_t play_start(const struct child_options *options, char *const *argv,
-	int *output)
+static inline pid_t play_start(const struct child_options *options, char *const *argv, int *output)
 {
 	int pipe_fds[2];
 	pid_t pid;

@@ -62,8 +62,7 @@ static inline void stage_enter(void)
 {
 	if (geteuid() != 0)
 		return;
-	if (unshare(CLONE_NEWNS) == -1 ||
-		mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == -1)
+	if (unshare(CLONE_NEWNS) == -1 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == -1)
 		stage_fail("make a mount namespace");
 	stage_open_tun();
 	stage_drop_root();
