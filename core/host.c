@@ -213,7 +213,7 @@ static void set_limits(struct host *h, const struct inherit *inherit)
 {
 	const struct options *o = h->o;
 	const size_t fds = inherit->nofile.rlim_max > 1 << 20 ? 1 << 20 : inherit->nofile.rlim_max;
-	const size_t others = o->max_flows + FDS_RESERVED;
+	const size_t others = o->max_flows + h->ping.set.max + FDS_RESERVED;
 
 	h->conns.max = o->max_conns;
 	if (o->max_conns + others > fds) {

@@ -116,6 +116,7 @@ void ping_init(struct ping *g, struct ev_loop *loop, struct tun *tun, struct flo
 	struct policy *policy)
 {
 	assoc_set_init(&g->set, &ping_ops, loop, tun, flows, policy);
+	g->set.max = PING_MAX;
 }
 
 void ping_fini(struct ping *g)

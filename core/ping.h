@@ -14,6 +14,8 @@
  *
  * Embedded in the host. Limits: ping.set.max and ping.set.idle_s, after ping_init().
  */
+#define PING_MAX 512 /* default of ping.set.max: a whole /24 can be asked at once */
+
 struct ping {
 	struct assoc_set set;
 };
