@@ -42,6 +42,7 @@ struct shim {
 	int route; /* rtnetlink socket */
 	int diag;
 	unsigned index; /* of the tun device */
+	bool nosuid;    /* no file gives privileges */
 	uint32_t has;
 };
 
@@ -55,9 +56,12 @@ static int step_maps(struct shim *s)
 	return s->options.unshare ? userns_map(&s->ids, s->options.root) : 0;
 }
 
-static int step_private(struct shim *s)
+static int step_mounts(struct shim *s)
 {
-	return s->options.unshare ? userns_make_private() : 0;
+	int done = s->options.unshare ? userns_confine_mounts() : 0;
+
+	s->nosuid = done == 1;
+	return done < 0 ? done : 0;
 }
 
 static int step_tun_open(struct shim *s)
@@ -154,7 +158,7 @@ struct step {
 static const struct step steps[] = {
 	{HANDSHAKE_STEP_UNSHARE, step_unshare},
 	{HANDSHAKE_STEP_MAPS, step_maps},
-	{HANDSHAKE_STEP_PRIVATE, step_private},
+	{HANDSHAKE_STEP_PRIVATE, step_mounts},
 	{HANDSHAKE_STEP_TUN_OPEN, step_tun_open},
 	{NULL, step_tune},
 	{HANDSHAKE_STEP_TUN_CREATE, step_tun_create},
@@ -274,7 +278,7 @@ int main(int argc, char **argv)
 	if (status)
 		return status;
 	if (shim.options.drop) {
-		err = privilege_drop(shim.options.keep_caps, &what);
+		err = privilege_drop(shim.options.keep_caps, !shim.nosuid, &what);
 		if (err) {
 			report_error("cannot drop privileges: %s: %s", what, strerror(-err));
 			return EXIT_SETUP;

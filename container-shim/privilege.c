@@ -78,16 +78,16 @@ static int install_filter(void)
 }
 
 /* Bounding and ambient set first: they need a capability, and bound what an
- * exec under uid 0 would give back. CAP_NET_RAW stays in the bounding set: ping(8) carries it as a
- * file capability, and an exec whose file asks for more than the bounding set holds is refused
- * (capabilities(7)). no_new_privs sees to it that such an exec gains nothing. */
-static int drop_capabilities(void)
+ * exec under uid 0 would give back. */
+static int drop_capabilities(bool keep_bound)
 {
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {{0}};
 
 	for (int cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++) {
-		if (cap != CAP_NET_RAW && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == -1)
+		if (cap == CAP_NET_RAW && keep_bound)
+			continue;
+		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == -1)
 			return -errno;
 	}
 	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) == -1)
@@ -95,13 +95,13 @@ static int drop_capabilities(void)
 	return syscall(SYS_capset, &header, none) == -1 ? -errno : 0;
 }
 
-int privilege_drop(bool keep_caps, const char **what)
+int privilege_drop(bool keep_caps, bool keep_bound, const char **what)
 {
 	int err;
 
 	*what = "capabilities";
 	if (!keep_caps) {
-		err = drop_capabilities();
+		err = drop_capabilities(keep_bound);
 		if (err)
 			return err;
 	}

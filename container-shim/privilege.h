@@ -9,9 +9,12 @@
  * Always: no new privileges by exec, no typing into the terminal (TIOCSTI,
  * TIOCLINUX: the shell outside would run it), no system call by a table whose
  * numbers we do not know. Unless @keep_caps: no capability, now or by any exec.
+ * With @keep_bound CAP_NET_RAW stays in the bounding set, where it gives nothing:
+ * else an exec of ping(8), which carries it as a file capability, is refused on
+ * a mount that honors those (capabilities(7)).
  *
  * Returns 0 or -errno; *what then names what was refused.
  */
-int privilege_drop(bool keep_caps, const char **what);
+int privilege_drop(bool keep_caps, bool keep_bound, const char **what);
 
 #endif

@@ -3,10 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/mount.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "file.h"
@@ -43,7 +45,14 @@ int userns_map(const struct ids *outside, bool root)
 	return write_map("/proc/self/gid_map", root ? 0 : outside->gid, outside->gid);
 }
 
-int userns_make_private(void)
+int userns_confine_mounts(void)
 {
+	struct mount_attr attr = {
+		.attr_set = MOUNT_ATTR_NOSUID,
+		.propagation = MS_PRIVATE,
+	};
+
+	if (syscall(SYS_mount_setattr, AT_FDCWD, "/", AT_RECURSIVE, &attr, sizeof(attr)) == 0)
+		return 1;
 	return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == -1 ? -errno : 0;
 }

@@ -28,7 +28,11 @@ int userns_unshare(void);
 /* Maps @outside to itself, or to 0 when @root. 0 or -errno. */
 int userns_map(const struct ids *outside, bool root);
 
-/* Keeps every later mount in this namespace. 0 or -errno. */
-int userns_make_private(void);
+/* Keeps every later mount in this namespace, and lets no file give privileges:
+ * with no_new_privs none could, and an exec of a file whose capabilities exceed
+ * the bounding set would be refused rather than run without them. Returns 1;
+ * 0 if the mounts are private but files may still carry privileges (kernels
+ * before 5.12); -errno. */
+int userns_confine_mounts(void);
 
 #endif

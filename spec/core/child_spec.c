@@ -148,7 +148,7 @@ static const char *const caps =
 static void has_no_capability(void **state)
 {
 	static const char none[] = "CapInh:\t0000000000000000\nCapPrm:\t0000000000000000\n"
-				   "CapEff:\t0000000000000000\nCapBnd:\t0000000000002000\n"
+				   "CapEff:\t0000000000000000\nCapBnd:\t0000000000000000\n"
 				   "CapAmb:\t0000000000000000\nNoNewPrivs:\t1\n";
 	const struct child_options root = {.shim = {.root = true}};
 
@@ -157,6 +157,18 @@ static void has_no_capability(void **state)
 	assert_string_equal(o.out, none);
 	play_script(&o, &root, caps);
 	assert_string_equal(o.out, none);
+}
+
+/* A file with capabilities beyond the bounding set: refused, but for nosuid. */
+static void runs_files_that_carry_capabilities(void **state)
+{
+	need_tun(state);
+	if (access("/usr/bin/ping", X_OK) == -1)
+		skip();
+	play_script(&o, &plain, "ping -V");
+	assert_int_equal(o.status, 0);
+	play_script(&o, &plain, "ping -c 1 -W 1 127.0.0.1");
+	assert_contains(o.out, "1 received");
 }
 
 static void keeps_capabilities_when_asked(void **state)
@@ -449,6 +461,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(keeps_uid_and_gid),
 		cmocka_unit_test(is_root_inside_when_asked),
 		cmocka_unit_test(has_no_capability),
+		cmocka_unit_test(runs_files_that_carry_capabilities),
 		cmocka_unit_test(keeps_capabilities_when_asked),
 		cmocka_unit_test(cannot_undo_the_set_up),
 		cmocka_unit_test(finds_its_network),
