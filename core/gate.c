@@ -82,6 +82,12 @@ static void gate_input(void *arg, struct buf *b, uint8_t *ip, size_t len)
 		buf_put(b);
 		return;
 	}
+	/* Before the hook: a fragment shows no ports, so that rules on them would let it pass. */
+	if (unlikely(p.fragment)) {
+		b = frag_input(g->frag, b, &p);
+		if (!b)
+			return;
+	}
 	if (unlikely(hooks && hooks->packet) && !hooks->packet(hooks->arg, HOOK_DIR_OUT, &p)) {
 		g->filtered++;
 		buf_put(b);
@@ -91,11 +97,6 @@ static void gate_input(void *arg, struct buf *b, uint8_t *ip, size_t len)
 		g->multicast++;
 		buf_put(b);
 		return;
-	}
-	if (unlikely(p.fragment)) {
-		b = frag_input(g->frag, b, &p);
-		if (!b)
-			return;
 	}
 	gate_route(g, b, &p);
 }

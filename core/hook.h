@@ -67,7 +67,8 @@ struct hooks {
 	 * while a dialer is registered. */
 	int (*dial)(void *arg, struct flow *f);
 
-	/* Each packet, both directions; false drops it. Fast path: see architecture note. */
+	/* Each packet, both directions, whole: fragments are put together first; false drops it.
+	 * Fast path: see architecture note. */
 	bool (*packet)(void *arg, enum hook_dir dir, struct packet *p);
 
 	/* A flow that waits for an answer (connect, flow, first_bytes, dial) ends: forget it. */
