@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <ev.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +26,7 @@
 #include "stack.h"
 #include "tun.h"
 #include "udp.h"
+#include "watch.h"
 
 #include "lua/api.h"
 
@@ -58,6 +60,7 @@ struct host {
 	struct gate gate;
 	struct drain drain;
 	struct lua_host *lua; /* NULL without a script */
+	struct watch watch;
 	int status;
 };
 
@@ -126,34 +129,6 @@ static void host_on_gone(void *arg)
 	UNUSED(arg);
 }
 
-static int start_child(struct host *h, const struct inherit *inherit)
-{
-	const struct options *o = h->o;
-	char dns4[ADDR_TEXT_MAX], dns6[ADDR_TEXT_MAX];
-	struct child_options c = {
-		.shim =
-			{
-				.argv = o->argv,
-				.net4 = o->net4 ? o->net4 : NET4,
-				.net6 = o->net6 ? o->net6 : NET6,
-				.mtu = o->mtu,
-				.root = o->root,
-				.keep_caps = o->keep_caps,
-				.verbose = o->verbose > 0,
-				.inherit = inherit,
-			},
-		.linger = o->linger,
-		.on_exit = host_on_exit,
-		.arg = h,
-	};
-	struct addr a = self_addr(&h->guard.inside4, SELF_DNS4);
-
-	c.shim.dns4 = addr_format(&a, false, dns4);
-	a = self_addr(&h->guard.inside6, SELF_DNS6);
-	c.shim.dns6 = addr_format(&a, false, dns6);
-	return child_start(&h->child, h->loop, &c);
-}
-
 /* ---- rules ---- */
 
 static const char *host_name_of(void *arg, const struct flow *f)
@@ -205,6 +180,68 @@ static int load_rules(struct host *h)
 	if (rc == 0)
 		h->policy.hooks = lua_host_hooks(h->lua);
 	return rc;
+}
+
+static void host_reload(void *arg)
+{
+	struct host *h = arg;
+
+	if (lua_host_reload(h->lua) == 0) /* else it has said what stays in force */
+		log_warn("the rules were loaded again");
+}
+
+/* SIGHUP is ours where there are scripts. */
+static bool host_on_signal(void *arg, int signo)
+{
+	struct host *h = arg;
+
+	if (signo != SIGHUP || !h->lua)
+		return false;
+	host_reload(h);
+	return true;
+}
+
+static void watch_scripts(struct host *h)
+{
+	const struct options *o = h->o;
+
+	watch_init(&h->watch, h->loop, host_reload, h);
+	for (size_t i = 0; o->watch && i < o->script_count; i++) {
+		int rc = o->scripts[i].code ? 0 : watch_add(&h->watch, o->scripts[i].text);
+
+		if (rc < 0)
+			log_warn("cannot watch %s: %s; send SIGHUP after a change",
+				o->scripts[i].text, strerror(-rc));
+	}
+}
+
+static int start_child(struct host *h, const struct inherit *inherit)
+{
+	const struct options *o = h->o;
+	char dns4[ADDR_TEXT_MAX], dns6[ADDR_TEXT_MAX];
+	struct child_options c = {
+		.shim =
+			{
+				.argv = o->argv,
+				.net4 = o->net4 ? o->net4 : NET4,
+				.net6 = o->net6 ? o->net6 : NET6,
+				.mtu = o->mtu,
+				.root = o->root,
+				.keep_caps = o->keep_caps,
+				.verbose = o->verbose > 0,
+				.inherit = inherit,
+			},
+		.linger = o->linger,
+		.on_exit = host_on_exit,
+		.on_signal = host_on_signal,
+		.arg = h,
+	};
+	struct addr a = self_addr(&h->guard.inside4, SELF_DNS4);
+
+	c.shim.dns4 = addr_format(&a, false, dns4);
+	a = self_addr(&h->guard.inside6, SELF_DNS6);
+	c.shim.dns6 = addr_format(&a, false, dns6);
+	return child_start(&h->child, h->loop, &c);
 }
 
 /* ---- building ---- */
@@ -313,10 +350,12 @@ static int serve(struct host *h, const struct inherit *inherit, int tun_fd)
 	connect_gate(h);
 	step = "the command";
 	h->status = h->lua ? lua_host_start(h->lua) : 0;
+	watch_scripts(h);
 	if (h->status == 0)
 		rc = child_go(&h->child);
 	if (h->status == 0 && rc == 0)
 		ev_run(h->loop, 0);
+	watch_fini(&h->watch);
 	drain_stop(&h->drain);
 	tun_stop(&h->tun);
 	dns_fini(&h->dns);

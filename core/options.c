@@ -32,6 +32,7 @@ enum {
 	OPT_ROOT,
 	OPT_TCP_IDLE,
 	OPT_UDP_IDLE,
+	OPT_WATCH,
 };
 
 static const struct option table[] = {
@@ -59,6 +60,7 @@ static const struct option table[] = {
 	{"udp-idle", required_argument, NULL, OPT_UDP_IDLE},
 	{"verbose", no_argument, NULL, 'v'},
 	{"version", no_argument, NULL, 'V'},
+	{"watch", no_argument, NULL, OPT_WATCH},
 	{NULL, 0, NULL, 0},
 };
 
@@ -75,6 +77,7 @@ static const char help[] =
 	"      --default WHAT     allow or deny what no rule decides; overrules the scripts\n"
 	"      --dry-run          decide and log denials, but allow\n"
 	"      --check            load the rules and stop: 0 good, 66 unreadable, 70 wrong\n"
+	"      --watch            load the scripts again when one changes (SIGHUP does too)\n"
 	"      --env A,B,...      environment variables that scripts may read\n"
 	"      --insecure-perms   load scripts that others can write, too\n"
 	"      --allow-host       10.0.0.100 and fd6e:736e:6574::100 reach the host's loopback\n"
@@ -244,6 +247,9 @@ static int take(struct options *o, int opt, char *text)
 		return take_default(o, text);
 	case OPT_ENV:
 		o->env = text;
+		return 0;
+	case OPT_WATCH:
+		o->watch = true;
 		return 0;
 	case OPT_INSECURE_PERMS:
 		o->insecure_perms = true;
