@@ -79,7 +79,7 @@ SAY = $(if $(V),@:,@printf '  %-6s %s\n')
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all programs specs run-all deps deps-test test check e2e asan valgrind lint lint-headers lint-tidy \
-	format bench fuzz run-fuzz install uninstall clean help FORCE
+	format demo bench fuzz run-fuzz install uninstall clean help FORCE
 
 all: programs ## build/nsnet-host and build/container-shim
 programs: $(PROGRAMS) $(if $(shell command -v $(SCDOC) 2>/dev/null),$(MAN))
@@ -165,6 +165,9 @@ lint: ## layers, headers, sizes, format, clang-tidy, luacheck
 format: ## rewrite the C sources in the house style
 	$(Q)clang-format -i $(wildcard core/*.[ch] core/lwip/*.h core/lwip/arch/*.h lua/*.[ch] \
 		container-shim/*.[ch] spec/*/*.[ch])
+demo: programs ## the main job on real input: a package fetched, every connection logged
+	cd $(B) && ./nsnet-host -s $(CURDIR)/scripts/connlog.lua -- \
+		apt-get -q -o APT::Sandbox::User=root download hello
 bench: programs ## compare with direct, pasta and slirp4netns
 	$(Q)NSNET_BUILD=$(CURDIR)/$(B) spec/bench/run
 fuzz: ## FUZZ_TIME seconds each of spec/fuzz/*_fuzz.c, from the kept corpus
