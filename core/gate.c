@@ -122,11 +122,12 @@ static int gate_filter(void *arg, const struct iovec *iov, int n)
 		return true;
 	for (int i = 0; i < n; len += iov[i++].iov_len) {
 		if (iov[i].iov_len > sizeof(flat) - len)
-			return true;
+			goto drop;
 		memcpy(flat + len, iov[i].iov_base, iov[i].iov_len);
 	}
-	if (packet_parse(&p, flat, len) < 0 || hooks->packet(hooks->arg, HOOK_DIR_IN, &p))
+	if (packet_parse(&p, flat, len) == 0 && hooks->packet(hooks->arg, HOOK_DIR_IN, &p))
 		return true;
+drop: /* what a script cannot be shown is not let past it */
 	g->filtered++;
 	return false;
 }
@@ -137,8 +138,7 @@ void gate_start(struct gate *g)
 
 	t->on_input = gate_input;
 	t->on_batch = gate_on_batch;
-	/* Scripts may come and go by a reload; without a packet hook this costs a call and a test.
-	 * */
+	/* Scripts may come and go by a reload; without a hook this costs a call and a test. */
 	t->filter = gate_filter;
 	t->arg = g;
 	tun_start(t);
