@@ -13,6 +13,8 @@
  *
  * Zeroed = empty. Borrows the payloads.
  */
+/* What every kernel takes in one call (UDP_MAX_SEGMENTS is 64 before Linux 6.9, then 128). */
+#define BUNDLE_PACKETS 64
 #define BUNDLE_MAX 32      /* payloads; the kernel takes 64 */
 #define BUNDLE_BYTES 65000 /* of all payloads: an IP packet's worth */
 

@@ -131,6 +131,10 @@ int dgram_open(const struct addr *to, bool ping)
 		setsockopt(fd, IPPROTO_UDP, UDP_GRO, &on, sizeof(on));
 	if (connect(fd, (const struct sockaddr *)&ss, len) == -1)
 		goto fail;
+	/* What strangers sent between the choice of the port and the connect. Nobody has asked
+	 * the peer anything yet. */
+	while (recv(fd, &rc, sizeof(rc), MSG_DONTWAIT) >= 0)
+		;
 	return fd;
 fail:
 	rc = -errno;

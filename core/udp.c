@@ -88,7 +88,8 @@ static void udp_received(struct assoc *a, const struct dgram_in *in, unsigned n)
 			if (!bundle_add(&b, in[i].data, in[i].len, in[i].segment))
 				break;
 		} while (++i < n && bundles);
-		if (b.packets > 1 && bundles && b.total <= udp_max(a)) {
+		if (b.packets > 1 && b.packets <= BUNDLE_PACKETS && bundles &&
+			b.total <= udp_max(a)) {
 			if (udp_write(a, &b) != -EINVAL)
 				continue;
 			bundles = u->tun_bundles = false; /* an older kernel */

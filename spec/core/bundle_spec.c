@@ -32,6 +32,10 @@ static void takes_payloads_of_one_size(void **state)
 		{{30000, 30000, true}, {30000, 30000, true}, {30000, 30000, false}},
 		{{65507, 65507, true}, {1, 1, false}},
 		{{65507, 1000, true}, {1, 1, false}},
+		/* nor than a kernel takes in one call */
+		{{6000, 100, true}, {400, 100, true}, {100, 100, false}},
+		{{6000, 100, true}, {500, 100, false}, {300, 100, true}},
+		{{48000, 100, true}, {100, 100, false}}, /* the first is always taken */
 	};
 
 	(void)state;
