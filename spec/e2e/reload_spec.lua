@@ -26,12 +26,12 @@ describe("the rules", function()
     local job = L:spawn({ "sh", "-c", asker }, { args = args })
     local function last(word)
       return lab.eventually(function()
-        return L:read(job.name .. ".out"):match("(%w+)\n$") == word
+        return (L:read(job.name .. ".out") or ""):match("(%w+)\n$") == word
       end)
     end
     local function says(text)
       return lab.eventually(function()
-        return L:read(job.name .. ".err"):find(text, 1, true)
+        return (L:read(job.name .. ".err") or ""):find(text, 1, true)
       end)
     end
     assert.is_truthy(last("shut"))
