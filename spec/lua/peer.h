@@ -68,7 +68,7 @@ static void *peer_main(void *arg)
 	for (size_t i = 0; p->ok && p->steps[i]; i++) {
 		const char *s = p->steps[i];
 		size_t len = p->step_len[i] ? p->step_len[i] : strlen(s + 1);
-		char byte;
+		static char bytes[65536];
 		struct linger reset = {.l_onoff = 1};
 		switch (s[0]) {
 		case '<':
@@ -87,7 +87,7 @@ static void *peer_main(void *arg)
 			setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
 			break;
 		default:
-			while (recv(fd, &byte, 1, 0) > 0)
+			while (recv(fd, bytes, sizeof(bytes), 0) > 0)
 				;
 		}
 	}

@@ -179,7 +179,7 @@ static void large_writes_wait_and_arrive(void **state)
 {
 	(void)state;
 	struct rig r;
-	/* More than the socket buffers hold, against a peer that reads byte by byte. */
+	/* More than the socket buffers hold. */
 	assert_string_equal(run(&r, steps("S"),
 				    "local s = nsnet.dial('tcp', PEER)\n"
 				    "local piece = ('x'):rep(100000)\n"
