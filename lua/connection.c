@@ -221,22 +221,22 @@ static int object_tostring(lua_State *L);
 static int l_tag(lua_State *L);
 static int l_close(lua_State *L);
 
-static const luaL_Reg methods[] = {{"tag", l_tag}, {"close", l_close}, {NULL, NULL}};
+static const luaL_Reg own_methods[] = {{"tag", l_tag}, {"close", l_close}, {NULL, NULL}};
 
 static const struct udata_class connection_class = {
 	.name = "conn",
 	.fields = field_names,
-	.methods = {methods},
+	.methods = {own_methods},
 	.field = connection_field,
 	.gc = object_gc,
 	.tostring = object_tostring,
 	.read_only = "use conn.ctx for what you want to keep with it",
 };
 
-void connection_open(lua_State *L, const luaL_Reg *more)
+void connection_open(lua_State *L, const luaL_Reg *methods)
 {
 	udata_class(L, &connection_class);
-	udata_extend(L, &connection_class, more);
+	udata_extend(L, &connection_class, methods);
 }
 
 static int object_tostring(lua_State *L)

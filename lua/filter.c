@@ -58,27 +58,32 @@ static void read_network(lua_State *L, int i, struct filter *f)
 	f->networks |= (uint8_t)(1 << args_enum(L, i, "network", network_names));
 }
 
-/* "8000" or "8000-8999" or 8000. Whole numbers only: what is not one is never rounded. */
+/* "8000" or "8000-8999": digits only, nothing before, between or behind them. */
+static bool read_range(const char *text, double *low, double *high)
+{
+	size_t n = strspn(text, "0123456789");
+	char *end;
+	*low = *high = (double)strtoul(text, &end, 10);
+	if (!n || n > 5 || end != text + n)
+		return false;
+	if (!text[n])
+		return true;
+	text += n + 1;
+	n = strspn(text, "0123456789");
+	*high = (double)strtoul(text, &end, 10);
+	return text[-1] == '-' && n && n <= 5 && !text[n];
+}
+
+/* A range, or a number: what is not whole is never rounded. */
 static void read_port(lua_State *L, int i, struct filter *f)
 {
 	double low = 0, high = 0;
 	if (lua_type(L, i) == LUA_TNUMBER) {
 		low = high = lua_tonumber(L, i);
 	} else if (lua_type(L, i) == LUA_TSTRING) {
-		char rest;
-		unsigned a, b;
 		const char *text = lua_tostring(L, i);
-		if (strspn(text, "0123456789-") != strlen(text))
+		if (!read_range(text, &low, &high))
 			luaL_error(L, "port=\"%s\" is no port or range like \"8000-8999\"", text);
-		int n = sscanf(text, "%5u-%5u%c", &a, &b, &rest);
-		if (n == 2) {
-			low = a;
-			high = b;
-		} else if (n == 1 && !strchr(text, '-')) {
-			low = high = a;
-		} else {
-			luaL_error(L, "port=\"%s\" is no port or range like \"8000-8999\"", text);
-		}
 	} else {
 		char kind[TEXT_KIND_MAX];
 		luaL_error(L, "port= must be a number or \"from-to\", not %s",

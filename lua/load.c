@@ -264,7 +264,7 @@ static bool start_one(struct ruleset *rs, const struct handler *h, ev_timer *lim
 	case VM_PENDING:
 		break;
 	}
-	while (!s.done && !*late && ev_is_active(limit))
+	while (limit && !s.done && !*late && ev_is_active(limit))
 		ev_run(rs->vm.loop, EVRUN_ONCE);
 	if (s.done)
 		return s.ok;

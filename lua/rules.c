@@ -58,12 +58,13 @@ static void read_verdict(lua_State *L, int i, int number, struct rule *r, int en
 	char kind[TEXT_KIND_MAX];
 	lua_rawgeti(L, i, 1);
 	const struct verdict_value *v = verdict_test(L, -1);
-	if (!v)
+	if (!v) {
 		luaL_error(L,
 			"nsnet.rules: rule %d ends with %s; it must end with a verdict like "
-			"nsnet.allow or "
-			"nsnet.deny",
+			"nsnet.allow or nsnet.deny",
 			number, text_kind(L, -1, kind));
+		return;
+	}
 	r->verdict = *v;
 	r->reason = verdict_reason(L, -1);
 	if (v->verdict == VERDICT_VIA) {
@@ -113,8 +114,10 @@ struct rules *rules_read(lua_State *L, int i)
 	lua_pushvalue(L, env);
 	lua_setfenv(L, self);
 	rs->rule = calloc((size_t)n + 1, sizeof(*rs->rule));
-	if (!rs->rule)
+	if (!rs->rule) {
 		luaL_error(L, "not enough memory");
+		return NULL;
+	}
 	for (int k = 1; k <= n; k++) {
 		struct rule *r = &rs->rule[k - 1];
 		char what[48], kind[TEXT_KIND_MAX];

@@ -31,14 +31,18 @@ struct handler *ruleset_add(lua_State *L, struct handlers *hs, int filter, int f
 	if (hs->len == hs->cap) {
 		size_t cap = hs->cap ? hs->cap * 2 : 8;
 		struct handler *v = realloc(hs->v, cap * sizeof(*v));
-		if (!v)
+		if (!v) {
 			luaL_error(L, "not enough memory");
+			return NULL;
+		}
 		hs->v = v;
 		hs->cap = cap;
 	}
 	char *copy = strdup(where ? where : text_function(L, fn, text));
-	if (!copy)
+	if (!copy) {
 		luaL_error(L, "not enough memory");
+		return NULL;
+	}
 	struct handler *h = &hs->v[hs->len++];
 	*h = (struct handler){.ref = ref, .name = name, .where = copy, .networks = FILTER_ANY};
 	return h;
