@@ -13,9 +13,9 @@ TEST_TIME ?= 600
 # What Debian 12 lacks: for building, for testing, for comparing. None of it starts a service.
 PACKAGES = build-essential dpkg-dev pkg-config libev-dev libluajit-5.1-dev luajit libseccomp-dev \
 	libc-ares-dev libcjson-dev ca-certificates
-PACKAGES_TEST = libcmocka-dev lua-busted lua-check lua-posix clang clang-tidy clang-format \
+PACKAGES_TEST = libcmocka-dev lua-busted lua-check clang clang-tidy clang-format \
 	libclang-rt-14-dev valgrind iproute2 iputils-ping procps util-linux curl wget git scdoc \
-	dropbear-bin openssh-client bind9-dnsutils dnsmasq-base iperf3 python3 tshark socat less jq
+	dropbear-bin openssh-client bind9-dnsutils dnsmasq-base iperf3 python3 less
 PACKAGES_BENCH = passt slirp4netns
 
 # --- flags ---------------------------------------------------------------------------------------

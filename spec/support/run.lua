@@ -89,7 +89,7 @@ end
 
 local total = { passed = 0, failed = 0, skipped = 0 }
 
-local function report(suite, result, wrong, output)
+local function report(suite, result, wrong, output, seconds)
   local words = { ("%d passed"):format(result.passed) }
   if result.failed > 0 then
     words[#words + 1] = ("%d failed"):format(result.failed)
@@ -98,6 +98,7 @@ local function report(suite, result, wrong, output)
     words[#words + 1] = ("%d skipped"):format(result.skipped)
   end
   words[#words + 1] = wrong
+  words[#words + 1] = seconds >= 5 and ("%d s"):format(seconds) or nil
   if result.failed > 0 then
     io.write(output)
   end
@@ -109,13 +110,14 @@ local function report(suite, result, wrong, output)
 end
 
 for _, suite in ipairs(suites) do
+  local start = os.time()
   local output, status = execute(suite)
   local result = count(output)
   local wrong = complaint(result, status)
   if wrong then
     result.failed = result.failed + 1
   end
-  report(suite, result, wrong, output)
+  report(suite, result, wrong, output, os.time() - start)
   for key in pairs(total) do
     total[key] = total[key] + result[key]
   end
