@@ -394,8 +394,7 @@ static void world_child_read(void)
 
 		assert_true(got > (ssize_t)sizeof(w.vh));
 		n = (size_t)got - sizeof(w.vh);
-		if (w.vh.gso_type) {
-			assert_int_equal(w.vh.gso_type, 5);
+		if (w.vh.gso_type == 5 /* VIRTIO_NET_HDR_GSO_UDP_L4 */) {
 			assert_int_equal(w.vh.hdr_len, w.vh.csum_start + 8);
 			assert_true(w.vh.gso_size < n - w.vh.hdr_len);
 			memcpy(w.bundle, w.bytes, n);

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "owner.h"
+
+/* What a connection lives through: lost segments, closed windows, no memory. */
+
+/* Reads all that is there; returns how many segments with bytes there were. */
+static unsigned drain(void)
+{
+	unsigned n = 0;
+
+	while (world_child_has()) {
+		segment_next();
+		n += got.len > 0;
+	}
+	return n;
+}
+
+static void set_window(struct talk *t, uint16_t window)
+{
+	t->window = window;
+	talk_send(t, ACK, NULL, 0);
+	settle();
+}
+
+/* Takes @n bytes of pattern from @at on, which come in any pieces and perhaps more than once. */
+static void get_all(struct talk *t, size_t at, size_t n)
+{
+	while (n) {
+		size_t skip;
+
+		segment_next();
+		assert_int_equal(got.flags & RST, 0);
+		skip = t->ack - got.seq;
+		if (!got.len || skip >= got.len)
+			continue;
+		assert_memory_equal((const uint8_t *)got.data + skip, pattern + at, got.len - skip);
+		t->ack += (uint32_t)(got.len - skip);
+		at += got.len - skip;
+		n -= got.len - skip;
+		talk_send(t, ACK, NULL, 0);
+	}
+}
+
+static void sends_again_what_is_not_acknowledged(void **state)
+{
+	NEEDS_WORLD;
+	for (size_t f = 0; f < ARRAY_LEN(family); f++) {
+		struct talk t = opened(f);
+
+		give(pattern, 100);
+		for (int i = 0; i < 4; i++) { /* lost thrice */
+			segment_next();
+			assert_int_equal(got.seq, t.ack);
+			assert_int_equal(got.len, 100);
+			assert_memory_equal(got.data, pattern, 100);
+			stack_tick(200);
+		}
+		drain();
+		t.ack += 100;
+		talk_send(&t, ACK, NULL, 0);
+		settle();
+		assert_int_equal(stack_conn_unacked(&o.c), 0);
+		give(pattern + 100, 300000); /* and it goes on */
+		get_all(&t, 100, 300000);
+		again();
+	}
+}
+
+static void sends_fin_again(void **state)
+{
+	struct talk t;
+
+	NEEDS_WORLD;
+	t = opened(0);
+	stack_conn_shutdown(&o.c);
+	talk_expect(&t, FIN | ACK);
+	stack_tick(50);
+	t.ack--;
+	talk_expect(&t, FIN | ACK);
+	talk_send(&t, ACK, NULL, 0);
+	talk_send(&t, FIN | ACK, NULL, 0);
+	world_until(o.closed == 1);
+	assert_false(o.reset);
+}
+
+static void gives_up_a_dead_child(void **state)
+{
+	NEEDS_WORLD;
+	opened(0);
+	give(pattern, 100);
+	for (int i = 0; i < 20000 && !o.closed; i++)
+		stack_tick(1);
+	assert_int_equal(o.closed, 1);
+	assert_true(o.reset);
+	drain();
+}
+
+static void respects_the_window(void **state)
+{
+	struct talk t;
+
+	NEEDS_WORLD;
+	t = opened_with(0, 0);
+	give(pattern, 200000);
+	for (int i = 0; i < 3; i++) { /* probed, not flooded */
+		stack_tick(300);
+		while (world_child_has()) {
+			segment_next();
+			assert_true(got.len <= 1);
+			talk_send(&t, ACK, NULL, 0);
+		}
+		settle();
+	}
+	set_window(&t, 40); /* 5120 bytes */
+	stack_tick(300);
+	while (world_child_has()) {
+		segment_next();
+		assert_true(got.seq + got.len - t.ack <= 5120);
+	}
+	set_window(&t, 65535);
+	get_all(&t, 0, 200000);
+	settle();
+	assert_int_equal(stack_conn_unacked(&o.c), 0);
+	assert_int_equal(o.closed, 0);
+}
+
+static void lives_with_a_window_that_is_never_scaled(void **state)
+{
+	struct talk t;
+
+	NEEDS_WORLD;
+	t = talk_to(0);
+	talk_syn(&t, NULL, 0);
+	talk_expect(&t, SYN | ACK);
+	talk_send(&t, ACK, NULL, 0);
+	world_until(o.opened);
+	for (size_t i = 0; i < 20; i++) {
+		talk_send(&t, ACK, pattern + i * 30000, 30000);
+		take(pattern + i * 30000, 30000);
+		give(pattern + i * 1000, 1000);
+		get_all(&t, i * 1000, 1000);
+	}
+}
+
+static void closes_its_own_window(void **state)
+{
+	struct talk t;
+	size_t sent = 0;
+
+	NEEDS_WORLD;
+	t = opened(0);
+	do { /* nobody consumes */
+		talk_send(&t, ACK, pattern, 60000);
+		settle();
+		stack_tick(2); /* no acknowledgment is delayed */
+		drain();
+	} while ((got.window << 7) >= 60000);
+	assert_true(o.c.inbox.len <= 4 << 20);
+	/* What goes beyond the window gets an answer and no place. */
+	for (int i = 0; i < 3; i++) {
+		talk_send(&t, ACK, pattern, 60000);
+		settle();
+		drain();
+	}
+	stack_tick(2);
+	drain();
+	assert_int_equal(got.window, 0);
+	assert_int_equal(o.c.inbox.len, 4 << 20);
+	t.seq = got.ack;
+	sent = o.c.inbox.len;
+	talk_send_at(&t, t.seq - 1, ACK, NULL, 0);
+	segment_next();
+	assert_int_equal(got.window, 0);
+	/* Room is announced as soon as it is worth while. */
+	stack_conn_consume(&o.c, sent);
+	while (world_child_has())
+		segment_next();
+	assert_true((got.window << 7) > 1 << 20);
+	talk_send(&t, ACK, "on", 2);
+	take("on", 2);
+}
+
+static void answers_keepalives(void **state)
+{
+	NEEDS_WORLD;
+	for (size_t f = 0; f < ARRAY_LEN(family); f++) {
+		struct talk t = opened(f);
+
+		talk_send(&t, ACK, "x", 1);
+		take("x", 1);
+		stack_tick(4);
+		drain();
+		talk_send_at(&t, t.seq - 1, ACK, NULL, 0); /* Linux: no byte */
+		talk_expect(&t, ACK);
+		talk_send_at(&t, t.seq - 1, ACK, "", 1); /* RFC 1122 4.2.3.6: or an old one */
+		talk_expect(&t, ACK);
+		assert_int_equal(o.c.inbox.len, 0);
+		again();
+	}
+}
+
+static void ignores_acks_of_the_past_and_future(void **state)
+{
+	struct talk t;
+	const uint32_t offset[] = {1, 1000, 0x7fffffff, 0x80000000, 0xffffffff, 0xf0000000};
+
+	NEEDS_WORLD;
+	t = opened(0);
+	give(pattern, 1000);
+	for (size_t i = 0; i < ARRAY_LEN(offset); i++) {
+		t.ack += 1000 + offset[i];
+		talk_send(&t, ACK, NULL, 0);
+		t.ack -= 1000 + offset[i];
+	}
+	settle();
+	assert_int_equal(o.closed, 0);
+	talk_send(&t, ACK, "here", 4);
+	take("here", 4);
+	if (stack_conn_unacked(&o.c)) {
+		drain();
+		stack_tick(20);
+	}
+	get_all(&t, 0, 1000);
+}
+
+/* ---- memory ---- */
+
+static void takes_no_more_than_its_share(void **state)
+{
+	struct talk t;
+	uint32_t base;
+	size_t n = 0;
+
+	NEEDS_WORLD;
+	t = opened(0);
+	base = t.seq;
+	buf_set_limit(256 * 1024);
+	for (size_t i = 0; i < 40; i++) { /* as far as the window goes */
+		talk_send(&t, ACK, pattern + i * 20000, 20000);
+		settle();
+		drain();
+	}
+	assert_true(buf_used() < 512 * 1024);
+	assert_true(o.c.inbox.len < 800000);
+	/* What was not taken in was not acknowledged: the child sends it again. */
+	for (int i = 0; i < 100 && n < 800000; i++) {
+		size_t len = o.c.inbox.len;
+
+		take(pattern + n, len);
+		n += len;
+		assert_int_equal(got.ack, base + n);
+		for (size_t at = n; at < 800000 && at < n + 200000; at += 20000) {
+			talk_send_at(&t, base + (uint32_t)at, ACK, pattern + at, 20000);
+			settle();
+			drain();
+		}
+	}
+	assert_int_equal(n, 800000);
+}
+
+static const struct CMUnitTest tests[] = {
+#define IT(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	IT(sends_again_what_is_not_acknowledged),
+	IT(sends_fin_again),
+	IT(gives_up_a_dead_child),
+	IT(respects_the_window),
+	IT(lives_with_a_window_that_is_never_scaled),
+	IT(closes_its_own_window),
+	IT(answers_keepalives),
+	IT(ignores_acks_of_the_past_and_future),
+	IT(takes_no_more_than_its_share),
+};
+
+int main(void)
+{
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, world_enter, NULL);
+}
