@@ -120,8 +120,6 @@ static err_t on_accept(void *arg, struct tcp_pcb *pcb, err_t err)
 	/* Segments as large as IP carries: the device cuts them (GSO). lwIP has limited the size
 	 * to the MTU that the SYN announced. */
 	pcb->mss = (u16_t)MIN((65535 - headers) / unit * unit, (unsigned)TCP_MSS);
-	/* No network lies between us and the child: nothing to probe. */
-	pcb->cwnd = pcb->ssthresh = TCP_SND_BUF;
 	post(c, EVENT_OPENED);
 	return ERR_OK;
 }
@@ -342,6 +340,17 @@ void stack_conn_free(struct stack_conn *c)
 
 /* ---- turns of the loop ---- */
 
+/* No network lies between us and the child: nothing to probe. (lwIP sets its own initial window
+ * after the accept callback.) */
+static void open_wide(struct stack_conn *c)
+{
+	struct tcp_pcb *pcb = c->pcb;
+
+	c->opened = true;
+	if (pcb)
+		pcb->cwnd = pcb->ssthresh = TCP_SND_BUF;
+}
+
 static void dispatch(struct stack_conn *c)
 {
 	/* One event at a time, and none is remembered across a call: it may free @c, which
@@ -350,7 +359,7 @@ static void dispatch(struct stack_conn *c)
 
 	if (e & EVENT_OPENED) {
 		c->events &= (uint8_t)~EVENT_OPENED;
-		c->opened = true;
+		open_wide(c);
 		c->ops->opened(c);
 	} else if (e & EVENT_READABLE) {
 		c->events &= (uint8_t)~EVENT_READABLE;

@@ -89,6 +89,26 @@ static void sends_fin_again(void **state)
 	assert_false(o.reset);
 }
 
+static void sends_at_once_after_three_equal_acks(void **state)
+{
+	struct talk t;
+
+	NEEDS_WORLD;
+	t = opened(0);
+	give(pattern, 250000);
+	assert_true(drain() > 3);
+	for (int i = 0; i < 4; i++)
+		talk_send(&t, ACK, NULL, 0);
+	segment_next(); /* without a tick */
+	assert_int_equal(got.seq, t.ack);
+	assert_true(got.len > 0);
+	drain();
+	t.ack += 250000; /* all the others had arrived */
+	talk_send(&t, ACK, NULL, 0);
+	settle();
+	assert_int_equal(stack_conn_unacked(&o.c), 0);
+}
+
 static void gives_up_a_dead_child(void **state)
 {
 	NEEDS_WORLD;
@@ -268,6 +288,7 @@ static const struct CMUnitTest tests[] = {
 #define IT(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	IT(sends_again_what_is_not_acknowledged),
 	IT(sends_fin_again),
+	IT(sends_at_once_after_three_equal_acks),
 	IT(gives_up_a_dead_child),
 	IT(respects_the_window),
 	IT(lives_with_a_window_that_is_never_scaled),

@@ -151,6 +151,48 @@ static void carries_bytes(void **state)
 	}
 }
 
+static void uses_the_device_to_cut(void **state)
+{
+	NEEDS_WORLD;
+	w.tun.mtu = 1500;
+	for (size_t f = 0; f < ARRAY_LEN(family); f++) {
+		const unsigned headers = family[f].headers;
+		struct talk t = talk_to(f);
+		const uint8_t ours[] = {2, 4, (uint8_t)((1500 - headers) >> 8),
+			(uint8_t)(1500 - headers), 1, 3, 3, 7};
+		size_t n = 0;
+
+		t.window = 65535;
+		talk_syn(&t, ours, sizeof(ours));
+		talk_expect(&t, SYN | ACK);
+		assert_int_equal(w.vh.gso_type, 0);
+		talk_send(&t, ACK, NULL, 0); /* now the window is 8 MB */
+		world_until(o.opened);
+		talk_send(&t, ACK, NULL, 0);
+		talk_send(&t, ACK | PSH, pattern, 60000); /* uncut, as TSO leaves it */
+		take(pattern, 60000);
+		give(pattern, 200000);
+		while (n < 200000) {
+			segment_next();
+			if (!got.len)
+				continue;
+			assert_int_equal(got.seq, t.ack + n);
+			assert_memory_equal(got.data, pattern + n, got.len);
+			n += got.len;
+			assert_int_equal(w.vh.flags, VIRTIO_NET_HDR_F_NEEDS_CSUM);
+			if (got.len + headers <= 1500)
+				continue;
+			assert_int_equal(w.vh.gso_type,
+				f ? VIRTIO_NET_HDR_GSO_TCPV6 : VIRTIO_NET_HDR_GSO_TCPV4);
+			assert_int_equal(w.vh.gso_size, 1500 - headers);
+			assert_int_equal(w.vh.hdr_len, headers);
+			assert_int_equal(w.vh.csum_start, headers - 20);
+			assert_int_equal(w.vh.csum_offset, 16);
+		}
+		again();
+	}
+}
+
 static void puts_segments_in_order(void **state)
 {
 	struct talk t;
@@ -257,6 +299,7 @@ static const struct CMUnitTest tests[] = {
 	IT(repeats_the_synack),
 	IT(gives_up_a_handshake),
 	IT(carries_bytes),
+	IT(uses_the_device_to_cut),
 	IT(puts_segments_in_order),
 	IT(takes_no_byte_twice),
 	IT(ignores_what_follows_fin),
