@@ -405,6 +405,10 @@ static void run_timer(struct list *head, size_t link, void (*timer)(void))
 		struct stack_conn *c = (void *)((char *)e - link);
 		struct tcp_pcb *pcb = c->pcb;
 
+		/* lwIP gives up LAST-ACK after TIME_WAIT's time, whatever is still to be sent. The
+		 * limits of retransmission and of probes end what is dead. */
+		if (pcb->state == LAST_ACK)
+			pcb->tmr = tcp_ticks;
 		pcb->next = tcp_active_pcbs;
 		tcp_active_pcbs = pcb;
 		c->pcb = NULL;

@@ -267,6 +267,50 @@ static void answers_a_syn_in_a_connection(void **state)
 	world_until(o.closed == 1);
 }
 
+/* A client that has sent all it had to say, and reads at its leisure: LAST-ACK is entered when the
+ * world has sent its last byte, long before the child has it. */
+static void waits_for_a_slow_reader_in_last_ack(void **state)
+{
+	struct talk t;
+	size_t n = 0;
+
+	NEEDS_WORLD;
+	t = reach("CLOSE-WAIT", 0);
+	t.window = 0;
+	talk_send(&t, ACK, NULL, 0);
+	settle();
+	give(pattern, 100000);
+	stack_conn_shutdown(&o.c);
+	for (int i = 0; i < 1000; i++) { /* more than a minute; it answers each probe */
+		stack_tick(1);
+		while (world_child_has()) {
+			segment_next();
+			assert_true(got.len <= 1);
+			talk_send(&t, ACK, NULL, 0);
+			settle();
+		}
+	}
+	assert_int_equal(o.closed, 0);
+	t.window = 65535;
+	talk_send(&t, ACK, NULL, 0);
+	while (n < 100000) {
+		segment_next();
+		assert_int_equal(got.flags & RST, 0);
+		if (got.seq != t.ack)
+			continue;
+		assert_memory_equal(got.data, pattern + n, got.len);
+		n += got.len;
+		t.ack += (uint32_t)got.len;
+		talk_send(&t, ACK, NULL, 0);
+	}
+	while (!(got.flags & FIN))
+		segment_next();
+	t.ack++;
+	talk_send(&t, ACK, NULL, 0);
+	world_until(o.closed == 1);
+	assert_false(o.reset);
+}
+
 static const struct CMUnitTest tests[] = {
 #define IT(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	IT(lets_the_child_close_first),
@@ -280,6 +324,7 @@ static const struct CMUnitTest tests[] = {
 	IT(uses_a_port_again_at_once),
 	IT(forgets_time_wait),
 	IT(answers_a_syn_in_a_connection),
+	IT(waits_for_a_slow_reader_in_last_ack),
 };
 
 int main(void)
