@@ -303,7 +303,7 @@ int stack_conn_send(struct stack_conn *c, struct buf *b, const uint8_t *data, si
 void stack_conn_want_write(struct stack_conn *c)
 {
 	c->want_write = true;
-	if (outbox_empty(&c->outbox))
+	if (c->pcb && outbox_empty(&c->outbox))
 		post(c, EVENT_WRITABLE);
 }
 

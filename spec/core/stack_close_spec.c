@@ -311,6 +311,23 @@ static void waits_for_a_slow_reader_in_last_ack(void **state)
 	assert_false(o.reset);
 }
 
+/* After a reset there is never room again; to wait for it is no way to stand still. */
+static void tells_of_no_room_after_the_end(void **state)
+{
+	struct talk t;
+
+	NEEDS_WORLD;
+	t = opened(0);
+	o.wants = true;
+	stack_conn_want_write(&o.c);
+	talk_send(&t, RST, NULL, 0);
+	world_until(o.closed == 1);
+	stack_conn_want_write(&o.c);
+	settle();
+	assert_int_equal(stack_conn_room(&o.c), 0);
+	assert_int_equal(stack_conn_unacked(&o.c), 0);
+}
+
 static const struct CMUnitTest tests[] = {
 #define IT(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	IT(lets_the_child_close_first),
@@ -325,6 +342,7 @@ static const struct CMUnitTest tests[] = {
 	IT(forgets_time_wait),
 	IT(answers_a_syn_in_a_connection),
 	IT(waits_for_a_slow_reader_in_last_ack),
+	IT(tells_of_no_room_after_the_end),
 };
 
 int main(void)
