@@ -53,6 +53,15 @@ static void segment_header(struct virtio_net_hdr *vh, uint8_t *ip, size_t len, u
 	}
 }
 
+/* Small writes that waited for the window may be more pieces than a system call takes. */
+static void flatten(struct iovec *iov, const struct pbuf *p)
+{
+	static uint8_t flat[UINT16_MAX];
+
+	iov->iov_base = flat;
+	iov->iov_len = pbuf_copy_partial(p, flat, p->tot_len, 0);
+}
+
 static err_t output(struct netif *n, struct pbuf *p)
 {
 	struct iovec iov[PIECES_MAX];
@@ -60,14 +69,17 @@ static err_t output(struct netif *n, struct pbuf *p)
 	int pieces = 1;
 
 	UNUSED(n);
+	/* The headers lie in the first pbuf: lwIP builds them there. */
+	segment_header(&vh, p->payload, p->tot_len, port_tun->mtu);
 	for (struct pbuf *q = p; q; q = q->next) {
-		if (pieces == PIECES_MAX)
-			return ERR_BUF;
+		if (unlikely(pieces == PIECES_MAX)) {
+			flatten(&iov[1], p);
+			pieces = 2;
+			break;
+		}
 		iov[pieces].iov_base = q->payload;
 		iov[pieces++].iov_len = q->len;
 	}
-	/* The headers lie in the first pbuf: lwIP builds them there. */
-	segment_header(&vh, p->payload, p->tot_len, port_tun->mtu);
 	tun_writev(port_tun, &vh, iov, pieces);
 	return ERR_OK;
 }

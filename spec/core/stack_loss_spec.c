@@ -249,6 +249,26 @@ static void ignores_acks_of_the_past_and_future(void **state)
 	get_all(&t, 0, 1000);
 }
 
+/* Each small piece is a buffer of its own in the segment that waits for the window. */
+static void sends_what_waited_in_many_pieces(void **state)
+{
+	NEEDS_WORLD;
+	for (size_t f = 0; f < ARRAY_LEN(family); f++) {
+		struct talk t = opened_with(f, 0);
+		size_t n = 0;
+
+		while (stack_conn_room(&o.c) && n < 5000)
+			give(pattern + n++, 1);
+		assert_true(n > 1500);
+		drain();
+		set_window(&t, 65535);
+		get_all(&t, 0, n);
+		settle();
+		assert_int_equal(stack_conn_unacked(&o.c), 0);
+		again();
+	}
+}
+
 /* ---- memory ---- */
 
 static void takes_no_more_than_its_share(void **state)
@@ -295,6 +315,7 @@ static const struct CMUnitTest tests[] = {
 	IT(closes_its_own_window),
 	IT(answers_keepalives),
 	IT(ignores_acks_of_the_past_and_future),
+	IT(sends_what_waited_in_many_pieces),
 	IT(takes_no_more_than_its_share),
 };
 
