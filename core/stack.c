@@ -183,15 +183,26 @@ void stack_stray(struct stack *s, struct buf *b, struct packet *p)
 	tcp_active_pcbs = NULL;
 }
 
+/* True if the memory limit forbids to take in what the child will send again. */
+static bool unaffordable(const struct stack_conn *c, const struct packet *p)
+{
+	const struct tcp_pcb *pcb = c->pcb;
+
+	if (p->len == p->payload)
+		return false;
+	/* What is out of order pins a buffer, is no part of the inbox, and brings nobody on. */
+	if ((int32_t)(packet_get32(p->data + p->l4 + 4) - pcb->rcv_nxt) > 0)
+		return buf_pressure(SIZE_MAX, 1);
+	return buf_pressure(c->inbox.held, c->stack->count);
+}
+
 void stack_conn_input(struct stack_conn *c, struct buf *b, struct packet *p)
 {
 	if (unlikely(!c->pcb)) {
 		stack_stray(c->stack, b, p);
 		return;
 	}
-	/* Over the memory limit, what the child will send again is not taken in. */
-	if (unlikely(!fits(p) ||
-		    (p->len > p->payload && buf_pressure(c->inbox.held, c->stack->count)))) {
+	if (unlikely(!fits(p) || unaffordable(c, p))) {
 		buf_put(b);
 		return;
 	}

@@ -304,6 +304,25 @@ static void takes_no_more_than_its_share(void **state)
 	assert_int_equal(n, 800000);
 }
 
+static void keeps_no_segments_out_of_order_without_memory(void **state)
+{
+	struct talk t;
+	uint32_t base;
+
+	NEEDS_WORLD;
+	t = opened(0);
+	base = t.seq;
+	buf_set_limit(256 * 1024);
+	for (uint32_t i = 0; i < 60; i++) /* a byte each, and a hole between them */
+		talk_send_at(&t, base + 2 + 2 * i, ACK, pattern + 2 + 2 * i, 1);
+	settle();
+	assert_true(buf_used() < 512 * 1024);
+	drain();
+	talk_send_at(&t, base, ACK, pattern, 20000);
+	take(pattern, 20000);
+	assert_true(buf_used() < 256 * 1024);
+}
+
 static const struct CMUnitTest tests[] = {
 #define IT(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	IT(sends_again_what_is_not_acknowledged),
@@ -317,6 +336,7 @@ static const struct CMUnitTest tests[] = {
 	IT(ignores_acks_of_the_past_and_future),
 	IT(sends_what_waited_in_many_pieces),
 	IT(takes_no_more_than_its_share),
+	IT(keeps_no_segments_out_of_order_without_memory),
 };
 
 int main(void)
