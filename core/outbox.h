@@ -14,8 +14,10 @@
  * Embedded in a stack_conn, zeroed = empty. Owns its buffers, oldest first.
  */
 struct outbox {
-	struct buf *head, *tail; /* buf.mark = the stream offset of the buffer's end */
-	size_t held;             /* bytes of memory pinned */
+	struct buf *head, *tail; /* buf.opaque[0], buf.mark: where its bytes begin and end in
+				    the stream */
+	size_t held;             /* bytes of memory: buffers, and what was copied */
+	size_t copied;           /* of these, charged with buf_charge() */
 	uint64_t sent, acked;    /* stream offsets */
 };
 

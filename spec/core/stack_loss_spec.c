@@ -323,6 +323,27 @@ static void keeps_no_segments_out_of_order_without_memory(void **state)
 	assert_true(buf_used() < 256 * 1024);
 }
 
+static void counts_what_it_copied(void **state)
+{
+	struct talk t;
+	size_t n = 0;
+
+	NEEDS_WORLD;
+	t = opened_with(0, 0);
+	buf_set_limit(256 * 1024);
+	while (n < 900000 && stack_conn_room(&o.c)) { /* below what is pinned */
+		give(pattern + n, 5000);
+		n += 5000;
+	}
+	assert_true(n < 512 * 1024);
+	assert_true(buf_used() >= n);
+	buf_set_limit((size_t)256 << 20);
+	set_window(&t, 65535);
+	get_all(&t, 0, n);
+	settle();
+	assert_int_equal(buf_used(), 0);
+}
+
 static const struct CMUnitTest tests[] = {
 #define IT(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	IT(sends_again_what_is_not_acknowledged),
@@ -337,6 +358,7 @@ static const struct CMUnitTest tests[] = {
 	IT(sends_what_waited_in_many_pieces),
 	IT(takes_no_more_than_its_share),
 	IT(keeps_no_segments_out_of_order_without_memory),
+	IT(counts_what_it_copied),
 };
 
 int main(void)
