@@ -165,7 +165,7 @@ static void on_error(void *arg, err_t err)
 		c->events |= EVENT_RESET;
 }
 
-/* pbufs count in 16 bits; the 40 bytes above that exist only with jumbo IPv6 payloads. */
+/* pbufs count in 16 bits; the 40 bytes above that exist only with IPv6. */
 static bool fits(const struct packet *p)
 {
 	return p->len <= UINT16_MAX;
@@ -180,7 +180,6 @@ void stack_stray(struct stack *s, struct buf *b, struct packet *p)
 	}
 	tcp_active_pcbs = NULL;
 	port_input(port_wrap(b, p), p);
-	tcp_active_pcbs = NULL;
 }
 
 /* True if the memory limit forbids to take in what the child will send again. */
@@ -215,11 +214,15 @@ int stack_conn_accept(struct stack *s, struct stack_conn *c, const struct stack_
 	const struct packet *syn)
 {
 	struct tcp_pcb *waiting = tcp_tw_pcbs, *pcb;
-	struct pbuf *pbuf = pbuf_alloc(PBUF_RAW, (u16_t)syn->len, PBUF_RAM);
+	struct buf *b = buf_get();
+	struct packet p = *syn;
 
-	if (!pbuf)
+	if (!b)
 		return -ENOMEM;
-	memcpy(pbuf->payload, syn->data, syn->len); /* lwIP changes the header in place */
+	/* lwIP changes the header in place, and reads one byte beyond an option that is cut off. */
+	p.data = b->data;
+	memcpy(p.data, syn->data, syn->len);
+	p.data[syn->len] = 0;
 	memset(c, 0, sizeof(*c));
 	c->ops = ops;
 	c->stack = s;
@@ -231,7 +234,7 @@ int stack_conn_accept(struct stack *s, struct stack_conn *c, const struct stack_
 	listener->callback_arg = c;
 	tcp_active_pcbs = NULL;
 	tcp_tw_pcbs = NULL;
-	port_input(pbuf, syn);
+	port_input(port_wrap(b, &p), &p);
 	pcb = tcp_active_pcbs;
 	tcp_active_pcbs = NULL;
 	tcp_tw_pcbs = waiting;
@@ -364,8 +367,7 @@ static void open_wide(struct stack_conn *c)
 
 static void dispatch(struct stack_conn *c)
 {
-	/* One event at a time, and none is remembered across a call: it may free @c, which
-	 * takes it off the list. */
+	/* One at a time, and none is remembered across a call: it may free @c. */
 	unsigned e = c->events;
 
 	if (e & EVENT_OPENED) {
@@ -466,8 +468,6 @@ static void on_delack(struct ev_loop *loop, ev_timer *w, int revents)
 
 int stack_init(struct stack *s, struct ev_loop *loop, struct tun *tun)
 {
-	struct tcp_pcb *pcb;
-
 	memset(s, 0, sizeof(*s));
 	s->tun = tun;
 	list_init(&s->all);
@@ -481,22 +481,8 @@ int stack_init(struct stack *s, struct ev_loop *loop, struct tun *tun)
 	ev_prepare_start(loop, &s->prepare);
 	ev_unref(loop);
 	port_init(tun);
-	pcb = tcp_new_ip_type(IPADDR_TYPE_ANY);
-	if (!pcb)
-		return -ENOMEM;
-	/* Bound to the netif, so that what is accepted is routed without looking at addresses. The
-	 * port only satisfies tcp_listen(). */
-	tcp_bind_netif(pcb, &port_netif);
-	if (tcp_bind(pcb, IP_ANY_TYPE, 1) != ERR_OK) {
-		tcp_close(pcb);
-		return -EADDRINUSE;
-	}
-	listener = (struct tcp_pcb_listen *)tcp_listen(pcb);
-	if (!listener)
-		return -ENOMEM;
-	listener->local_port = 0;
-	tcp_accept((struct tcp_pcb *)listener, on_accept);
-	return 0;
+	listener = port_listen(on_accept);
+	return listener ? 0 : -ENOMEM;
 }
 
 void stack_fini(struct stack *s)
@@ -506,11 +492,8 @@ void stack_fini(struct stack *s)
 	ev_timer_stop(s->tun->loop, &s->slow);
 	ev_timer_stop(s->tun->loop, &s->delack);
 	tcp_active_pcbs = NULL;
-	while (tcp_tw_pcbs) {
-		struct tcp_pcb *pcb = tcp_tw_pcbs;
-
-		tcp_abort(pcb); /* TIME_WAIT: frees, sends nothing */
-	}
+	while (tcp_tw_pcbs)
+		tcp_abort(tcp_tw_pcbs); /* TIME_WAIT: frees, sends nothing */
 	if (listener)
 		tcp_close((struct tcp_pcb *)listener);
 	listener = NULL;

@@ -160,3 +160,22 @@ void port_init(struct tun *tun)
 	netif_set_default(&port_netif); /* with LWIP_SINGLE_NETIF the only one that is found */
 	initialized = true;
 }
+
+struct tcp_pcb_listen *port_listen(tcp_accept_fn accept)
+{
+	struct tcp_pcb *pcb = tcp_new_ip_type(IPADDR_TYPE_ANY), *l;
+
+	if (!pcb)
+		return NULL;
+	/* Bound to the netif, so that what is accepted is routed without looking at addresses. The
+	 * port only satisfies tcp_listen(). */
+	tcp_bind_netif(pcb, &port_netif);
+	l = tcp_bind(pcb, IP_ANY_TYPE, 1) == ERR_OK ? tcp_listen(pcb) : NULL;
+	if (!l) {
+		tcp_close(pcb);
+		return NULL;
+	}
+	l->local_port = 0;
+	tcp_accept(l, accept);
+	return (struct tcp_pcb_listen *)l;
+}

@@ -4,6 +4,7 @@
 
 #include <lwip/netif.h>
 #include <lwip/pbuf.h>
+#include <lwip/tcp.h>
 
 #include "../buf.h"
 #include "../packet.h"
@@ -18,6 +19,9 @@ void port_init(struct tun *tun);
 
 /* The one interface. */
 extern struct netif port_netif;
+
+/* A listener on that interface and on port 0, which no segment has; NULL: no memory. */
+struct tcp_pcb_listen *port_listen(tcp_accept_fn accept);
 
 /* A pbuf around the packet @p in @b, without a copy: takes @b, which the pbuf's end gives back. The
  * packet has at most 65535 bytes. */

@@ -2,7 +2,7 @@
 #ifndef NSNET_SPEC_SEGMENT_H
 #define NSNET_SPEC_SEGMENT_H
 
-/* segment - the spec as the child's kernel: TCP segments that it sends and gets, one by one, through
+/* segment - the spec as the child's kernel: TCP segments that it sends and gets, one by one, by
  * the tun of world.h. A struct talk is one end of a connection that is led by hand. */
 
 #include "world.h"

@@ -194,7 +194,8 @@ static void resets_the_child_in_every_state(void **state)
 
 static void resets_what_it_does_not_know(void **state)
 {
-	static const uint8_t flags[] = {ACK, ACK | PSH, FIN | ACK, SYN | ACK, FIN, 0, URG, 0xff ^ RST};
+	static const uint8_t flags[] = {ACK, ACK | PSH, FIN | ACK, SYN | ACK, FIN, 0, URG,
+		0xff ^ RST};
 
 	NEEDS_WORLD;
 	for (size_t i = 0; i < 2 * ARRAY_LEN(flags); i++) {
