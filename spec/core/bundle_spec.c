@@ -19,19 +19,16 @@ static void takes_payloads_of_one_size(void **state)
 		{{100, 100, true}, {100, 100, true}, {100, 100, true}, {101, 101, false}},
 		{{100, 100, true}, {100, 100, true}, {1, 1, true}, {100, 100, false}, {1, 1, false},
 			{0, 0, false}},
-		{{100, 100, true}, {0, 0, false}},
-		{{0, 0, true}, {0, 0, false}, {1, 1, false}},
+		{{100, 100, true}, {0, 0, false}}, {{0, 0, true}, {0, 0, false}, {1, 1, false}},
 		/* what came bundled */
 		{{300, 100, true}, {100, 100, true}, {200, 100, true}, {50, 50, true},
 			{100, 100, false}},
 		{{350, 100, true}, {100, 100, false}},
 		{{100, 100, true}, {350, 100, true}, {100, 100, false}},
-		{{100, 100, true}, {90, 30, false}},
-		{{200, 200, true}, {350, 100, false}},
+		{{100, 100, true}, {90, 30, false}}, {{200, 200, true}, {350, 100, false}},
 		/* no more than a packet holds */
 		{{30000, 30000, true}, {30000, 30000, true}, {30000, 30000, false}},
-		{{65507, 65507, true}, {1, 1, false}},
-		{{65507, 1000, true}, {1, 1, false}},
+		{{65507, 65507, true}, {1, 1, false}}, {{65507, 1000, true}, {1, 1, false}},
 		/* nor than a kernel takes in one call */
 		{{6000, 100, true}, {400, 100, true}, {100, 100, false}},
 		{{6000, 100, true}, {500, 100, false}, {300, 100, true}},
