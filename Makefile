@@ -84,6 +84,7 @@ SAY = $(if $(V),@:,@printf '  %-6s %s\n')
 all: programs ## build/nsnet-host and build/container-shim
 programs: $(PROGRAMS) $(if $(shell command -v $(SCDOC) 2>/dev/null),$(MAN))
 specs: $(SPECS) $(TOOLS)
+$(addprefix $(B)/spec/core/,child_spec preflight_spec shim_spec terminal_spec): | $(B)/container-shim
 
 # --- what it needs -------------------------------------------------------------------------------
 

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+#include "container-shim/privilege.h"
+
+#include <asm/unistd.h>
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "container-shim/userns.h"
+#include "spec/support/stage.h"
+
+/* Runs @probe with capabilities in a user namespace, then without privileges.
+ * Returns its status, or 100 if the namespace cannot be made. */
+static int in_namespace(int (*probe)(void), bool keep_caps)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		struct ids ids = userns_ids();
+		const char *what;
+
+		signal(SIGSEGV, SIG_DFL); /* cmocka reports it, we look at it */
+		if (userns_unshare() || userns_map(&ids, keep_caps))
+			_exit(100);
+		_exit(privilege_drop(keep_caps, false, &what) ? 99 : probe());
+	}
+	if (pid == -1 || waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
+		return -1;
+	return WEXITSTATUS(status);
+}
+
+static int refuses_typing(void)
+{
+	const char c = 'x';
+
+	if (ioctl(0, TIOCSTI, &c) != -1 || errno != EPERM)
+		return 1;
+	return ioctl(0, TIOCLINUX, &c) != -1 || errno != EPERM ? 2 : 0;
+}
+
+static void refuses_typing_into_the_terminal(void **state)
+{
+	(void)state;
+	assert_int_equal(in_namespace(refuses_typing, false), 0);
+	assert_int_equal(in_namespace(refuses_typing, true), 0);
+}
+
+/* The kernel looks at 32 bits of the request. */
+static int refuses_with_high_bits(void)
+{
+	const char c = 'x';
+
+	for (int bit = 32; bit < 64; bit++) {
+		unsigned long request = TIOCSTI | 1UL << bit;
+
+		if (syscall(SYS_ioctl, 0, request, &c) != -1 || errno != EPERM)
+			return bit;
+	}
+	return 0;
+}
+
+static void refuses_it_whatever_the_high_bits(void **state)
+{
+	(void)state;
+	assert_int_equal(in_namespace(refuses_with_high_bits, false), 0);
+}
+
+static int allows_others(void)
+{
+	int n;
+
+	if (ioctl(0, FIONREAD, &n) == -1 && errno == EPERM)
+		return 1;
+	if (ioctl(0, TIOCSTI + 1, &n) != -1 || errno == EPERM)
+		return 2;
+	return getppid() > 0 ? 0 : 3;
+}
+
+static void allows_everything_else(void **state)
+{
+	(void)state;
+	assert_int_equal(in_namespace(allows_others, false), 0);
+}
+
+static int gives_up_capabilities(void)
+{
+	for (int cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++) {
+		if (prctl(PR_CAPBSET_READ, cap, 0, 0, 0) != 0)
+			return 1;
+		if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, cap, 0, 0) != 0)
+			return 2;
+	}
+	if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
+		return 3;
+	return sethostname("x", 1) == -1 && errno == EPERM ? 0 : 4;
+}
+
+static void gives_up_every_capability(void **state)
+{
+	(void)state;
+	assert_int_equal(in_namespace(gives_up_capabilities, false), 0);
+	assert_int_not_equal(in_namespace(gives_up_capabilities, true), 0);
+}
+
+#if defined(__x86_64__)
+/* int 0x80 enters by the 32-bit table, whatever the program is. Only registers
+ * carry the arguments, so no pointer is cut. */
+static long int80(long number, long a, long b, long c)
+{
+	long result;
+
+	__asm__ volatile("int $0x80"
+			 : "=a"(result)
+			 : "a"(number), "b"(a), "c"(b), "d"(c)
+			 : "memory", "r8", "r9", "r10", "r11");
+	return result;
+}
+
+static int by_other_tables(void)
+{
+	const char c = 'x';
+
+	/* x32: the same architecture value, bit 30 of the number. */
+	if (syscall(0x40000000 | SYS_ioctl, 0, TIOCSTI, &c) != -1 || errno != ENOSYS)
+		return 1;
+	if (syscall(0x40000000 | 514 /* ioctl of x32 */, 0, TIOCSTI, &c) != -1 || errno != ENOSYS)
+		return 2;
+	if (syscall(0x40000000 | SYS_getpid) != -1 || errno != ENOSYS)
+		return 3;
+	return 0;
+}
+
+static int by_the_32_bit_table(void)
+{
+	enum {
+		GETPID = 20,
+		IOCTL = 54
+	};
+
+	/* A kernel without 32-bit programs kills us here: see the caller. */
+	if (int80(GETPID, 0, 0, 0) != getpid())
+		return 1;
+	if (int80(IOCTL, 0, TIOCSTI, 0) != -EPERM)
+		return 2;
+	if (int80(IOCTL, 0, TIOCLINUX, 0) != -EPERM)
+		return 3;
+	return int80(IOCTL, 0, FIONREAD, 0) == -EPERM ? 4 : 0;
+}
+
+static void refuses_x32(void **state)
+{
+	(void)state;
+	assert_int_equal(in_namespace(by_other_tables, false), 0);
+}
+
+static void refuses_it_by_the_32_bit_table_too(void **state)
+{
+	int status = in_namespace(by_the_32_bit_table, false);
+
+	(void)state;
+	if (status == -1)
+		skip(); /* SIGSEGV: no IA32_EMULATION */
+	assert_int_equal(status, 0);
+}
+#endif
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(refuses_typing_into_the_terminal),
+		cmocka_unit_test(refuses_it_whatever_the_high_bits),
+		cmocka_unit_test(allows_everything_else),
+		cmocka_unit_test(gives_up_every_capability),
+#if defined(__x86_64__)
+		cmocka_unit_test(refuses_x32),
+		cmocka_unit_test(refuses_it_by_the_32_bit_table_too),
+#endif
+	};
+
+	stage_enter();
+	return cmocka_run_group_tests_name("shim/privilege", tests, NULL, NULL);
+}
