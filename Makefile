@@ -149,7 +149,7 @@ $(B)/flags: FORCE
 
 test: programs specs ## unit tests, end-to-end tests and lint (deps-test installs what they use)
 	$(Q)$(RUN) $(UNIT) $(E2E) spec/lint/lint.lua
-check: specs ## unit tests: seconds, no privileges
+check: programs specs ## unit tests: seconds, no privileges
 	$(Q)for f in $(patsubst core/%.c,%,$(filter-out core/main.c core/lwip/%,$(CORE_SRC))); do \
 		[ -e spec/core/$${f}_spec.c ] || echo "no spec yet: core/$$f.c"; done
 	$(Q)$(RUN) $(UNIT)
