@@ -52,6 +52,7 @@ void answer_failed(struct tun *tun, const struct packet *p, int error)
 		break;
 	case EHOSTUNREACH:
 	case EHOSTDOWN:
+	case ETIMEDOUT:
 		answer_unreach(tun, p, CRAFT_UNREACH_HOST);
 		break;
 	case EACCES:

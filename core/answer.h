@@ -14,8 +14,8 @@ void answer_rst(struct tun *tun, const struct packet *p);
 /* Policy said no, in this style. */
 void answer_denied(struct tun *tun, const struct packet *p, enum deny_style style);
 
-/* The host's own connect() failed with @error, a positive errno. Not for ETIMEDOUT, which is
- * silence. */
+/* The host's own connect() failed with @error, a positive errno. No packet says ETIMEDOUT: it
+ * becomes host unreachable. */
 void answer_failed(struct tun *tun, const struct packet *p, int error);
 
 #endif

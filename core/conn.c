@@ -85,7 +85,8 @@ static void conn_refuse(struct conn *c, int error)
 	struct packet p;
 
 	c->flow.error = error;
-	if (error == ETIMEDOUT) { /* silence becomes silence */
+	/* Silence becomes silence, but not where the user has set an end to it. */
+	if (error == ETIMEDOUT && c->conns->dial_timeout_s <= 0) {
 		conn_quiet(c, FLOW_CAUSE_DIAL_FAILED);
 		return;
 	}

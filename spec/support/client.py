@@ -19,6 +19,9 @@
     udp-closed HOST PORT         sends until a call fails; prints that errno
     udp-many HOST PORT COUNT     COUNT sockets send and read an echo; prints "ok COUNT"
     udp-again HOST PORT PAUSE    an echo, a pause, an echo from the same socket; prints both
+    fetch-idle HOST PORT         connects, says nothing, waits; prints how it ended
+    trickle HOST PORT COUNT PAUSE     COUNT bytes to the echo, one each PAUSE; prints "COUNT echoes"
+    udp-hold HOST PORT COUNT     as udp-many, then prints "held" and stays until killed
     scan KIND LIMIT PORT HOST... tries each ("tcp", or "udp": one echo); prints "HOST RESULT" lines
     sum N...                     checksum of the pattern's first N bytes
 """
@@ -276,6 +279,29 @@ def do_udp_many(host, port, count):
         sock.send(b"flow %d" % number)
         good += sock.recv(100) == b"flow %d" % number
     return "ok %d" % good
+
+
+def do_udp_hold(host, port, count):
+    socks = [udp(host, port) for _ in range(int(count))]
+    for sock in socks:
+        sock.send(b"x")
+        sock.recv(100)
+    print("held", flush=True)
+    time.sleep(BOUND)
+
+
+def do_fetch_idle(host, port):
+    return read_all(tcp(host, port))[3]
+
+
+def do_trickle(host, port, count, pause):
+    sock = tcp(host, port)
+    good = 0
+    for _ in range(int(count)):
+        sock.sendall(b"x")
+        good += sock.recv(1) == b"x"
+        time.sleep(float(pause))
+    return "%d echoes" % good
 
 
 def do_udp_again(host, port, pause):
