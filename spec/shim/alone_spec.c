@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: MIT */
+
+/* container-shim on its own, in somebody else's container: a process that has
+ * made its namespaces executes it, the host is at the other end of a socket. */
+#include "container-shim/handshake.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/virtio_net.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "container-shim/userns.h"
+#include "spec/support/stage.h"
+
+struct alone {
+	int socket;
+	pid_t pid;
+	struct handshake_hello hello;
+	int fds[HANDSHAKE_FDS_MAX];
+	size_t n_fds;
+};
+
+static struct alone a;
+
+/* The container's runtime: root in namespaces of its own. */
+static void become_container(char *const *argv)
+{
+	struct ids ids = userns_ids();
+
+	alarm(60);
+	if (userns_unshare() || userns_map(&ids, true) || userns_confine_mounts() < 0)
+		_exit(97);
+	execv(stage_program("container-shim"), argv);
+	_exit(98);
+}
+
+static void receive_hello(void)
+{
+	char control[CMSG_SPACE(sizeof(a.fds))];
+	struct iovec iov = {.iov_base = &a.hello, .iov_len = sizeof(a.hello)};
+	struct msghdr message = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof(control),
+	};
+	struct cmsghdr *c;
+
+	assert_int_equal(recvmsg(a.socket, &message, MSG_CMSG_CLOEXEC), sizeof(a.hello));
+	a.n_fds = 0;
+	c = CMSG_FIRSTHDR(&message);
+	if (!c)
+		return;
+	a.n_fds = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+	memcpy(a.fds, CMSG_DATA(c), a.n_fds * sizeof(int));
+}
+
+/* Starts the shim with @words (NULL-terminated) behind its --fd. */
+static void start(const char *const *words)
+{
+	char *argv[32] = {"container-shim", "--fd"};
+	char number[16];
+	int pair[2], argc = 3;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
+	snprintf(number, sizeof(number), "%d", pair[1]);
+	argv[2] = number;
+	while (*words)
+		argv[argc++] = (char *)*words++;
+	argv[argc] = NULL;
+	a.socket = pair[0];
+	a.pid = fork();
+	assert_true(a.pid != -1);
+	if (a.pid == 0) {
+		close(pair[0]);
+		become_container(argv);
+	}
+	close(pair[1]);
+	receive_hello();
+}
+
+static void go(void)
+{
+	const struct handshake_go message = {HANDSHAKE_MAGIC, HANDSHAKE_VERSION};
+
+	assert_int_equal(send(a.socket, &message, sizeof(message), 0), sizeof(message));
+}
+
+static int finish(void)
+{
+	int status;
+
+	assert_int_equal(waitpid(a.pid, &status, 0), a.pid);
+	for (size_t i = 0; i < a.n_fds; i++)
+		close(a.fds[i]);
+	close(a.socket);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+/* Waits for an IPv4 UDP packet to 203.0.113.5 from the namespace. */
+static void expect_packet(int tun)
+{
+	unsigned char packet[2048];
+	const unsigned char *ip = packet + sizeof(struct virtio_net_hdr);
+	const unsigned char to[] = {203, 0, 113, 5};
+	struct pollfd p = {.fd = tun, .events = POLLIN};
+
+	do {
+		assert_int_equal(poll(&p, 1, 20000), 1);
+		assert_true(read(tun, packet, sizeof(packet)) > 28);
+	} while (ip[0] >> 4 != 4 || ip[9] != IPPROTO_UDP || memcmp(ip + 16, to, 4) != 0);
+}
+
+static void need_tun(void)
+{
+	if (!stage_has_tun())
+		skip();
+}
+
+static const char *self(void)
+{
+	static char path[PATH_MAX];
+
+	assert_true(readlink("/proc/self/exe", path, sizeof(path) - 1) > 0);
+	return path;
+}
+
+/* --- the commands, run inside ---------------------------------------------------------------- */
+
+static int send_one(void)
+{
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(9)};
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	inet_pton(AF_INET, "203.0.113.5", &to.sin_addr);
+	return sendto(fd, "hi", 2, 0, (void *)&to, sizeof(to)) == 2 ? 0 : 3;
+}
+
+/* What a container's runtime does after the shim: a root of its own, without
+ * any /dev, and a network all the same. */
+static int pivot_and_send(void)
+{
+	if (mount("root", "/mnt", "tmpfs", 0, NULL) == -1 || mkdir("/mnt/old", 0700) == -1)
+		return 1;
+	if (syscall(SYS_pivot_root, "/mnt", "/mnt/old") == -1 || chdir("/") == -1 ||
+		umount2("/old", MNT_DETACH) == -1)
+		return 2;
+	if (access("/dev/net/tun", F_OK) == 0)
+		return 4;
+	return send_one();
+}
+
+/* --- what the host sees --------------------------------------------------------------------- */
+
+static void sets_up_the_namespaces_it_is_in(void **state)
+{
+	(void)state;
+	need_tun();
+	start((const char *const[]){"--no-unshare", "--no-drop", "--", self(), "--pivot", NULL});
+	assert_int_equal(a.hello.status, 0);
+	assert_int_equal(a.hello.n_fds, a.n_fds);
+	assert_int_equal(a.hello.fd[0].tag, HANDSHAKE_TUN);
+	assert_int_equal(a.hello.fd[1].tag, HANDSHAKE_DIAG);
+	assert_int_equal(a.hello.mtu, 65520);
+	go();
+	expect_packet(a.fds[0]);
+	assert_int_equal(finish(), 0);
+}
+
+static void takes_the_privileges_unless_told_not_to(void **state)
+{
+	(void)state;
+	need_tun();
+	start((const char *const[]){"--no-unshare", "--", self(), "--pivot", NULL});
+	go();
+	/* It may not mount any more. */
+	assert_int_equal(finish(), 1);
+	start((const char *const[]){"--no-unshare", "--", self(), "--send", NULL});
+	go();
+	expect_packet(a.fds[0]);
+	assert_int_equal(finish(), 0);
+}
+
+/* Nested: the namespaces of the shim's own are inside those of the container. */
+static void makes_its_own_inside_others(void **state)
+{
+	(void)state;
+	need_tun();
+	start((const char *const[]){"--", self(), "--send", NULL});
+	assert_int_equal(a.hello.status, 0);
+	go();
+	expect_packet(a.fds[0]);
+	assert_int_equal(finish(), 0);
+}
+
+static void names_its_device(void **state)
+{
+	(void)state;
+	need_tun();
+	start((const char *const[]){"--no-unshare", "--tun-name", "net7", "--mtu", "1400", "--",
+		"/bin/sh", "-c", "exec ip -o link show dev net7 >/dev/null", NULL});
+	assert_int_equal(a.hello.status, 0);
+	assert_int_equal(a.hello.mtu, 1400);
+	go();
+	assert_int_equal(finish(), 0);
+}
+
+static void tells_which_step_failed(void **state)
+{
+	(void)state;
+	need_tun();
+	start((const char *const[]){"--no-unshare", "--tun-path", "/no/such/node", "--", "true",
+		NULL});
+	assert_int_equal(a.hello.status, ENOENT);
+	assert_string_equal(a.hello.step, HANDSHAKE_STEP_TUN_OPEN);
+	assert_int_equal(a.n_fds, 0);
+	assert_int_equal(finish(), 71);
+
+	start((const char *const[]){"--no-unshare", "--tun-path", "/dev/null", "--", "true", NULL});
+	assert_int_equal(a.hello.status, ENOTTY);
+	assert_string_equal(a.hello.step, HANDSHAKE_STEP_TUN_CREATE);
+	assert_int_equal(finish(), 71);
+}
+
+static void runs_nothing_on_a_wrong_answer(void **state)
+{
+	(void)state;
+	need_tun();
+	start((const char *const[]){"--no-unshare", "--", "true", NULL});
+	assert_int_equal(send(a.socket, "go", 2, 0), 2);
+	assert_int_equal(finish(), 71);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(sets_up_the_namespaces_it_is_in),
+		cmocka_unit_test(takes_the_privileges_unless_told_not_to),
+		cmocka_unit_test(makes_its_own_inside_others),
+		cmocka_unit_test(names_its_device),
+		cmocka_unit_test(tells_which_step_failed),
+		cmocka_unit_test(runs_nothing_on_a_wrong_answer),
+	};
+
+	if (argc > 1)
+		return strcmp(argv[1], "--pivot") == 0 ? pivot_and_send() : send_one();
+	stage_enter();
+	setenv("PATH", "/usr/bin:/bin:/usr/sbin:/sbin", 1);
+	return cmocka_run_group_tests_name("shim/alone", tests, NULL, NULL);
+}
