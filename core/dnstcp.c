@@ -8,8 +8,6 @@
 #include "base.h"
 #include "log.h"
 
-#define PIECES_MAX 16 /* of the inbox, per look */
-
 /* An answer that waits for room in the child's window, framed. */
 struct answer {
 	struct answer *next;
@@ -182,22 +180,14 @@ static ssize_t conn_missing(const struct dnstcp_conn *c)
 	return len > DNSQUERY_LEN_MAX ? -EMSGSIZE : (ssize_t)(2 + len - c->in_len);
 }
 
-/* Moves up to @n bytes of the inbox behind those in c->in. Returns how many. */
-static size_t conn_take(struct dnstcp_conn *c, size_t n)
+/* Moves up to @n bytes of the inbox behind those in c->in. */
+static void conn_take(struct dnstcp_conn *c, size_t n)
 {
-	struct iovec iov[PIECES_MAX];
-	size_t len, done = 0;
-	int pieces = inbox_peek(&c->child.inbox, iov, PIECES_MAX, &len);
+	size_t done = inbox_copy(&c->child.inbox, c->in + c->in_len, n);
 
-	for (int i = 0; i < pieces && done < n; i++) {
-		size_t part = MIN(iov[i].iov_len, n - done);
-		memcpy(c->in + c->in_len + done, iov[i].iov_base, part);
-		done += part;
-	}
 	stack_conn_consume(&c->child, done);
 	c->in_len += done;
 	c->flow.bytes_up += done;
-	return done;
 }
 
 /* Reads questions as far as the bounds allow. Returns 0, or a negative errno: hang up. */
@@ -212,7 +202,7 @@ static int conn_read(struct dnstcp_conn *c)
 		if (missing > 0) {
 			if (!c->child.inbox.len)
 				return 0;
-			(void)conn_take(c, (size_t)missing);
+			conn_take(c, (size_t)missing);
 			conn_progress(c);
 		} else {
 			err = conn_question(c);

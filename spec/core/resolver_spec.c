@@ -328,6 +328,7 @@ static void a_silent_connection_does_not_last(void **state)
 	assert_true(run_until(loop, &server[0].tcp_queries, 1));
 	assert_int_equal(server[0].udp_queries, 0);
 	advance(loop, 6);
+	advance(loop, 4);
 	expect_nothing();
 	assert_int_equal(resolver.tcp.count, 0);
 	/* Another question does not go to the connection that failed. */
