@@ -255,8 +255,9 @@ int main(int argc, char **argv)
 		cmocka_unit_test(runs_nothing_on_a_wrong_answer),
 	};
 
+	/* Not by return: a leak checker wants /proc at the end, and it is gone. */
 	if (argc > 1)
-		return strcmp(argv[1], "--pivot") == 0 ? pivot_and_send() : send_one();
+		_exit(strcmp(argv[1], "--pivot") == 0 ? pivot_and_send() : send_one());
 	stage_enter();
 	setenv("PATH", "/usr/bin:/bin:/usr/sbin:/sbin", 1);
 	return cmocka_run_group_tests_name("shim/alone", tests, NULL, NULL);
