@@ -239,11 +239,32 @@ static bool in_path(const char *name)
 	return false;
 }
 
+/* A file without a first line that the kernel knows is a script for sh, says execvp(3) and POSIX;
+ * musl's does not do so. */
+static void run_by_shell(char **command)
+{
+	size_t n = 0;
+	char **words;
+
+	while (command[n])
+		n++;
+	words = calloc(n + 2, sizeof(*words));
+	if (!words)
+		return;
+	words[0] = "sh";
+	memcpy(words + 1, command, n * sizeof(*words));
+	execv("/bin/sh", words);
+	free(words);
+	errno = ENOEXEC;
+}
+
 static int run(char **command)
 {
 	int err;
 
 	execvp(command[0], command);
+	if (errno == ENOEXEC && strchr(command[0], '/'))
+		run_by_shell(command);
 	err = errno;
 	if (err == EACCES && !strchr(command[0], '/') && !in_path(command[0]))
 		err = ENOENT;

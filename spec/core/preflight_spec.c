@@ -124,7 +124,7 @@ static void has_a_remedy_for_the_shim_and_for_anything(void **state)
 	expect(&healthy, "a step of tomorrow", EIO, "doctor");
 }
 
-/* --- the doctor, on machines that lack something ------------------------------------------------ */
+/* --- the doctor, on machines that lack something --- */
 
 struct visit {
 	int missing;

@@ -254,10 +254,12 @@ static const struct child_options plain;
 /* Starts @script, which says "ready\n", in a process group of its own. */
 static pid_t start_script(const struct child_options *options, const char *script, int *fd)
 {
-	pid_t pid = play_start(options, (char *[]){"bash", "-c", (char *)script, NULL}, fd);
 	char line[6];
+	pid_t pid;
 
-	setpgid(pid, pid);
+	play_own_group = true;
+	pid = play_start(options, (char *[]){"bash", "-c", (char *)script, NULL}, fd);
+	play_own_group = false;
 	assert_int_equal(read(*fd, line, 6), 6);
 	return pid;
 }

@@ -66,6 +66,9 @@ static inline int play_exit_status(int status)
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
+/* Set while what is started is to have a process group of its own. */
+static bool play_own_group __attribute__((unused));
+
 /* Starts a host with its output in a pipe, whose reading end becomes *@output. */
 static inline pid_t play_start(const struct child_options *options, char *const *argv, int *output)
 {
@@ -80,6 +83,8 @@ static inline pid_t play_start(const struct child_options *options, char *const 
 		stage_fail("fork");
 	if (pid == 0) {
 		alarm(PLAY_BOUND_S);
+		if (play_own_group)
+			setpgid(0, 0); /* before anything inside can signal its group */
 		dup2(pipe_fds[1], STDOUT_FILENO);
 		dup2(pipe_fds[1], STDERR_FILENO);
 		_exit(play_host(options, argv));
