@@ -146,9 +146,9 @@ $(B)/obj/lua/modules.c: lua/embed.lua $(LUA_LIB) $(B)/flags
 	$(SAY) EMBED $@
 	$(Q)mkdir -p $(@D); $(LUAJIT) lua/embed.lua $@ $(LUA_LIB)
 $(B)/%.1: core/%.1.scd
-	$(Q)$(SCDOC) <$< >$@
+	$(Q)mkdir -p $(@D); $(SCDOC) <$< >$@
 $(B)/%.1: container-shim/%.1.scd
-	$(Q)$(SCDOC) <$< >$@
+	$(Q)mkdir -p $(@D); $(SCDOC) <$< >$@
 
 # A changed flag, or a source that came or went, rebuilds as a changed file does.
 $(B)/flags: FORCE
