@@ -15,11 +15,12 @@
 static void set_keepalive(struct conn *c)
 {
 	const int on = 1, idle = c->conns->keepalive_s, interval = MAX(idle / 2, 1);
+	const int fd = c->detour ? c->detour->fd : c->relay.fd;
 
 	/* Best effort: a redirect or a dialer may have given a socket that is not TCP. */
-	setsockopt(c->relay.fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-	setsockopt(c->relay.fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
-	setsockopt(c->relay.fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof(interval));
+	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof(interval));
 	c->keepalive = true;
 }
 
@@ -31,7 +32,7 @@ static void sweep_one(struct conn *c, ev_tstamp now)
 	if (c->flow.state != FLOW_STATE_OPEN || !c->child.opened)
 		return;
 	/* Only what has lived for a while: short connections pay nothing for it. */
-	if (cs->keepalive_s && !c->keepalive && c->relay.fd >= 0)
+	if (cs->keepalive_s && !c->keepalive)
 		set_keepalive(c);
 	if (bytes != c->seen) {
 		c->seen = bytes;
