@@ -341,6 +341,7 @@ static void keeps_few_silent_ones(void **state)
 static void gives_up_a_dial_in_time(void **state)
 {
 	struct sockaddr_storage ss;
+	char text[ADDR_TEXT_MAX];
 	struct addr at;
 	struct talk t;
 	int listener, filler[4];
@@ -357,7 +358,9 @@ static void gives_up_a_dial_in_time(void **state)
 	talk_syn(&t, talk_linux, sizeof(talk_linux));
 	world_until(w.closed == 1);
 	assert_int_equal(w.error, ETIMEDOUT);
-	segment_none();
+	world_child_next();
+	world_assert_error(ICMP_DEST_UNREACH, ICMP_HOST_UNREACH, child[0],
+		addr_format(&at, false, text));
 	for (size_t i = 0; i < ARRAY_LEN(filler); i++)
 		close(filler[i]);
 	close(listener);
