@@ -315,6 +315,8 @@ static enum guard_class classify_reading(struct guard *g, const struct addr *a)
 		return class;
 	if (cidr_has(&g->inside4, a) || cidr_has(&g->inside6, a))
 		return GUARD_CLASS_INSIDE;
+	if (g->is_host)
+		return g->is_host(g->is_host_arg, a) ? GUARD_CLASS_HOST : GUARD_CLASS_PUBLIC;
 	return by_route(g, a);
 }
 

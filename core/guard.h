@@ -45,7 +45,11 @@ struct guard {
 
 	/* The owner sets these after guard_init(), which zeroes them. */
 	struct cidr inside4, inside6; /* the namespace's networks */
-	bool allow_host;              /* --allow-host */
+	/* Says whether @a reaches the host itself, instead of the kernel: for scripts that are
+	 * tested, whose verdicts must not depend on the machine. NULL = ask the kernel. */
+	bool (*is_host)(void *arg, const struct addr *a);
+	void *is_host_arg;
+	bool allow_host;          /* --allow-host */
 	struct addr host4, host6; /* the aliases 10.0.0.100 and its twin: with allow_host they mean
 				     127.0.0.1 and ::1 */
 };

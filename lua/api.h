@@ -55,6 +55,20 @@ int lua_host_start(struct lua_host *h);
 /* Runs the on_exit handlers: cmd has ended with @status. */
 void lua_host_exit(struct lua_host *h, int status);
 
+/* One of those who decide: a handler, or a rule of a block. */
+struct lua_rule {
+	const char *kind;  /* "guard", "rule", "on_connect", ...: as nsnet.KIND registers it */
+	const char *name;  /* of a rule: "web (rules.lua:8)", else NULL */
+	const char *where; /* "rules.lua:12" */
+	unsigned long long
+		hits; /* a handler: how often it was called; a rule: how often it decided */
+	double last;  /* a rule: when that was, ev_now(); 0 = never, or not known */
+};
+/* Calls @fn for each, guards first, then the chain in its order, then the others; what it is given
+ * is lent for the call. */
+void lua_host_each_rule(const struct lua_host *h, void (*fn)(void *arg, const struct lua_rule *r),
+	void *arg);
+
 /* Errors of scripts since the start. */
 unsigned long long lua_host_errors(const struct lua_host *h);
 

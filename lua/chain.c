@@ -11,6 +11,7 @@
 #include "core/log.h"
 #include "lua/rules.h"
 #include "lua/text.h"
+#include "lua/trace.h"
 
 /* The chain of a flow stops at the first verdict. Where a handler waits, the chain waits with it:
  * c->next and c->rule say where to go on. The guards come first and may not wait, so
@@ -18,10 +19,30 @@
 
 static enum verdict chain_go(struct connection *c, struct decision *d);
 
+static void chain_tell(const struct connection *c, const struct handler *h, const struct rule *r,
+	enum trace_event e, enum verdict v, const struct decision *d)
+{
+	const struct trace *t = c->rs->trace;
+	if (unlikely(t))
+		t->fn(t->arg, c->flow, h, r, e, v, d);
+}
+
+/* What was asked has answered @v. */
+static void chain_tell_answer(const struct connection *c, const struct handler *h,
+	const struct rule *r, enum verdict v, const struct decision *d)
+{
+	chain_tell(c, h, r,
+		v == VERDICT_NONE   ? TRACE_SILENT
+			: c->failed ? TRACE_FAILED
+				    : TRACE_VERDICT,
+		v, d);
+}
+
 /* What an error costs: the flow, in the way of its kind. */
 static enum verdict chain_error(struct connection *c, const char *where, const char *why,
 	struct decision *d)
 {
+	c->failed = true;
 	d->rule = where ? strdup(where) : NULL;
 	d->reason = strdup(why);
 	return c->facts.network == FILTER_TCP ? VERDICT_DENY : VERDICT_DROP;
@@ -42,6 +63,8 @@ static enum vm_outcome chain_call(struct connection *c, const struct handler *h,
 	*t = task_new(vm, h->name);
 	if (!*t)
 		return VM_FAILED;
+	if (!h->rules)
+		++*h->hits;
 	(*t)->blocking = blocking;
 	(*t)->flow = c->flow;
 	(*t)->owned = &c->streams;
@@ -64,6 +87,7 @@ static enum verdict chain_decide(struct connection *c, const char *rule, const c
 	d->rule = strdup(rule);
 	d->reason = reason ? strdup(reason) : NULL;
 	c->said = v->verdict;
+	c->failed = false;
 	return v->verdict;
 }
 
@@ -81,7 +105,7 @@ static int keep_dialer(lua_State *L)
 	return 0;
 }
 
-enum verdict chain_judge(struct connection *c, const struct handler *h, bool named, lua_State *co,
+static enum verdict judge(struct connection *c, const struct handler *h, bool named, lua_State *co,
 	struct decision *d)
 {
 	bool observe = h->filter && h->filter->observe;
@@ -111,11 +135,20 @@ enum verdict chain_judge(struct connection *c, const struct handler *h, bool nam
 	return chain_decide(c, h->where, verdict_reason(co, 1), v, named, d);
 }
 
+enum verdict chain_judge(struct connection *c, const struct handler *h, bool named, lua_State *co,
+	struct decision *d)
+{
+	enum verdict v = judge(c, h, named, co, d);
+	chain_tell_answer(c, h, NULL, v, d);
+	return v;
+}
+
 enum verdict chain_failed(struct connection *c, const struct handler *h, struct decision *d)
 {
-	if (h->filter && h->filter->observe)
-		return VERDICT_NONE;
-	return chain_error(c, h->where, "error in a script", d);
+	bool observe = h->filter && h->filter->observe;
+	enum verdict v = observe ? VERDICT_NONE : chain_error(c, h->where, "error in a script", d);
+	chain_tell(c, h, NULL, TRACE_FAILED, v, d);
+	return v;
 }
 
 /* --- rules ----------------------------------------------------------------------------------- */
@@ -129,7 +162,7 @@ static enum verdict rule_hit(struct connection *c, struct rule *r, bool named, s
 }
 
 /* The answer of a rule's when= function: true, or false or nil, and nothing else. */
-static enum verdict rule_judge(struct connection *c, struct rule *r, bool named, struct task *t,
+static enum verdict rule_answer(struct connection *c, struct rule *r, bool named, struct task *t,
 	struct decision *d)
 {
 	char kind[TEXT_KIND_MAX];
@@ -151,17 +184,40 @@ static enum verdict rule_judge(struct connection *c, struct rule *r, bool named,
 	return v;
 }
 
+static enum verdict rule_judge(struct connection *c, const struct handler *h, struct rule *r,
+	bool named, struct task *t, struct decision *d)
+{
+	enum verdict v = rule_answer(c, r, named, t, d);
+	chain_tell_answer(c, h, r, v, d);
+	return v;
+}
+
 static void rule_done(void *arg, struct task *t);
+
+/* The rules of @h at @from and after it, before @r (NULL: all), were passed over. */
+static void rules_tell_skipped(const struct connection *c, const struct handler *h, size_t from,
+	const struct rule *r)
+{
+	size_t end = r ? (size_t)(r - h->rules->rule) : h->rules->len;
+	for (size_t i = from; c->rs->trace && i < end; i++)
+		chain_tell(c, h, &h->rules->rule[i], TRACE_SKIPPED, VERDICT_NONE, NULL);
+}
 
 /* Goes on in the block of @h at c->rule. */
 static enum verdict rules_go(struct connection *c, const struct handler *h, struct decision *d)
 {
-	bool named = false;
-	struct rule *r;
-	while ((r = rules_find(h->rules, c->rule, &c->facts, &named))) {
+	for (;;) {
+		bool named = false;
+		struct rule *r = rules_find(h->rules, c->rule, &c->facts, &named);
+		rules_tell_skipped(c, h, c->rule, r);
+		if (!r)
+			return VERDICT_NONE;
 		c->rule = (size_t)(r - h->rules->rule) + 1;
-		if (r->when_ref == LUA_NOREF)
-			return rule_hit(c, r, named, d);
+		if (r->when_ref == LUA_NOREF) {
+			enum verdict v = rule_hit(c, r, named, d);
+			chain_tell_answer(c, h, r, v, d);
+			return v;
+		}
 		struct task *t = NULL;
 		c->asked_named = named;
 		enum vm_outcome o = chain_call(c, h, r->when_ref, true, rule_done, &t);
@@ -169,11 +225,10 @@ static enum verdict rules_go(struct connection *c, const struct handler *h, stru
 			c->task = t;
 			return VERDICT_PENDING;
 		}
-		enum verdict v = rule_judge(c, r, named, o == VM_DONE ? t : NULL, d);
+		enum verdict v = rule_judge(c, h, r, named, o == VM_DONE ? t : NULL, d);
 		if (v != VERDICT_NONE)
 			return v;
 	}
-	return VERDICT_NONE;
 }
 
 /* --- waiting --------------------------------------------------------------------------------- */
@@ -243,8 +298,9 @@ static void rule_done(void *arg, struct task *t)
 	struct decision d = {0};
 	c->task = NULL;
 	/* c->next still is the block, c->rule the rule after the one asked. */
-	struct rule *r = &c->rs->chain.v[c->next].rules->rule[c->rule - 1];
-	enum verdict v = rule_judge(c, r, c->asked_named, t, &d);
+	const struct handler *h = &c->rs->chain.v[c->next];
+	struct rule *r = &h->rules->rule[c->rule - 1];
+	enum verdict v = rule_judge(c, h, r, c->asked_named, t, &d);
 	chain_resume(c, v, &d);
 }
 
@@ -278,8 +334,10 @@ static enum verdict chain_go(struct connection *c, struct decision *d)
 		if (h->rules) {
 			v = rules_go(c, h, d);
 		} else {
-			if (!connection_wants(c, h, &named))
+			if (!connection_wants(c, h, &named)) {
+				chain_tell(c, h, NULL, TRACE_SKIPPED, VERDICT_NONE, NULL);
 				continue;
+			}
 			v = handler_ask(c, h, named, true, d);
 			if (v == VERDICT_PENDING)
 				c->next++; /* go on behind it */
@@ -298,8 +356,10 @@ enum verdict chain_ask(struct connection *c, struct decision *d)
 	for (size_t i = 0; i < guards->len; i++) {
 		const struct handler *h = &guards->v[i];
 		bool named;
-		if (!connection_wants(c, h, &named))
+		if (!connection_wants(c, h, &named)) {
+			chain_tell(c, h, NULL, TRACE_SKIPPED, VERDICT_NONE, NULL);
 			continue;
+		}
 		enum verdict v = handler_ask(c, h, false, false, d);
 		if (v != VERDICT_NONE)
 			return v;

@@ -31,6 +31,7 @@ struct connection {
 	const struct handler *asked; /* whose answer is awaited */
 	bool asked_named;            /* a cidr= of its filter named the address */
 	enum verdict said;           /* the scripts' verdict; NONE = the default's */
+	bool failed;                 /* the verdict is the price of an error */
 	int via_ref;                 /* registry: the dialer of VIA, ours to free; or LUA_NOREF */
 	int rule_via;                /* the same of the rule that hit, the rule's */
 	struct list streams;         /* struct stream.owner, opened for this flow */

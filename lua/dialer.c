@@ -173,6 +173,7 @@ int dialer_dial(struct connection *c)
 		if (h->filter && !filter_match(h->filter, &c->facts, &named))
 			continue;
 		c->asked = h;
+		++*h->hits;
 		return dialer_run(c, h->ref);
 	}
 	return -ENOSYS;

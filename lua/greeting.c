@@ -64,6 +64,7 @@ static enum verdict greeter_ask(struct connection *c, const struct handler *h, s
 	struct task *t = connection_expose(c) ? NULL : task_new(vm, h->name);
 	if (!t)
 		return chain_failed(c, h, d);
+	++*h->hits;
 	t->blocking = true;
 	t->flow = c->flow;
 	t->owned = &c->streams;

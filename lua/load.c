@@ -251,6 +251,7 @@ static bool start_one(struct ruleset *rs, const struct handler *h, ev_timer *lim
 	struct task *t = task_new(&rs->vm, h->name);
 	if (!t)
 		return false;
+	++*h->hits;
 	t->blocking = limit;
 	t->owned = &rs->own;
 	t->done = start_done;
@@ -316,6 +317,7 @@ void lua_host_exit(struct lua_host *h, int status)
 		struct task *t = task_new(&rs->vm, "on_exit");
 		if (!t)
 			return;
+		++*rs->exits.v[i].hits;
 		lua_rawgeti(t->co, LUA_REGISTRYINDEX, rs->exits.v[i].ref);
 		lua_pushinteger(t->co, status);
 		if (vm_start(t, 1) == VM_DONE)

@@ -18,6 +18,7 @@
 #include "lua/failure.h"
 #include "lua/ruleset.h"
 #include "lua/stream.h"
+#include "lua/world.h"
 
 #define DIAL_SECONDS 10. /* default for timeout= */
 
@@ -34,7 +35,8 @@ struct call {
 	struct task *task;
 	struct dialing dialing;
 	struct lookup_query *query;
-	struct stream *stream; /* held by ref; NULL for resolve */
+	const struct world *world; /* that was asked; NULL = the real one */
+	struct stream *stream;     /* held by ref; NULL for resolve */
 	int ref;
 	uint16_t port;
 };
@@ -112,23 +114,30 @@ static void dial_cancel(void *arg)
 		dialing_stop(&c->dialing);
 	if (c->query)
 		lookup_cancel(c->query);
+	if (c->world)
+		c->world->cancel(c->world->arg, c);
 	if (c->stream)
 		stream_close(c->stream, "stream was never connected");
 	luaL_unref(c->task->vm->L, LUA_REGISTRYINDEX, c->ref);
 	free(c);
 }
 
-static void dial_on_end(struct dialing *d, int fd, enum failure f, const char *text)
+void net_dialed(struct call *c, int fd, bool datagram, enum failure f, const char *text)
 {
-	struct call *c = container_of(d, struct call, dialing);
 	struct task *t = c->task;
 	struct outcome o = {.stream = c->stream,
 		.ref = c->ref,
 		.fd = fd,
+		.datagram = datagram,
 		.failure = f,
 		.text = text};
 	free(c);
 	vm_wake(t, dial_push, &o);
+}
+
+static void dial_on_end(struct dialing *d, int fd, enum failure f, const char *text)
+{
+	net_dialed(container_of(d, struct call, dialing), fd, false, f, text);
 }
 
 /* A name for a datagram socket: its first address. */
@@ -153,6 +162,30 @@ static void dial_on_lookup(void *arg, const struct addr *list, size_t n, const c
 	vm_wake(t, dial_push, &o);
 }
 
+/* The stream on top, held by the call that waits for it. Raises for memory. */
+static struct call *dial_call(lua_State *L, struct task *t, struct stream *s)
+{
+	lua_pushvalue(L, -1);
+	int ref = luaL_ref(L, LUA_REGISTRYINDEX);
+	struct call *c = calloc(1, sizeof(*c));
+	if (!c) {
+		luaL_unref(L, LUA_REGISTRYINDEX, ref);
+		luaL_error(L, "not enough memory");
+		return NULL;
+	}
+	*c = (struct call){.task = t, .stream = s, .ref = ref};
+	return c;
+}
+
+static int dial_world(lua_State *L, struct task *t, struct stream *s, const struct world *w,
+	int network, const char *address, double timeout)
+{
+	struct call *c = dial_call(L, t, s);
+	c->world = w;
+	w->dial(w->arg, c, network_names[network], address, timeout);
+	return vm_wait(L, t, dial_cancel, c);
+}
+
 /* The part of dial that may have to wait; the stream is on top. */
 static int dial_wait(lua_State *L, struct task *t, struct stream *s, int network,
 	const char *address, int family, double timeout)
@@ -165,16 +198,17 @@ static int dial_wait(lua_State *L, struct task *t, struct stream *s, int network
 		return luaL_error(L, "nsnet.dial: \"%s\" is no address or name with a port",
 			address);
 	struct ruleset *rs = ruleset_of(L);
+	if (rs->world) {
+		char text[NAME_MAX_LEN + 8];
+		if (named)
+			snprintf(text, sizeof(text), "%s:%u", name, port);
+		return dial_world(L, t, s, rs->world, network,
+			named ? text : addr_format(&a, true, text), timeout);
+	}
 	if (network == NETWORK_UDP && !named)
 		return finish_now(L, s, connect_udp(&a), true);
-	lua_pushvalue(L, -1);
-	int ref = luaL_ref(L, LUA_REGISTRYINDEX);
-	struct call *c = calloc(1, sizeof(*c));
-	if (!c) {
-		luaL_unref(L, LUA_REGISTRYINDEX, ref);
-		return luaL_error(L, "not enough memory");
-	}
-	*c = (struct call){.task = t, .stream = s, .ref = ref, .port = port};
+	struct call *c = dial_call(L, t, s);
+	c->port = port;
 	int err = 0;
 	if (network == NETWORK_UDP) {
 		c->query = lookup_start(&rs->lookup, name, family, dial_on_lookup, c);
@@ -186,8 +220,8 @@ static int dial_wait(lua_State *L, struct task *t, struct stream *s, int network
 		err = dialing_start(&c->dialing, &a, named ? name : NULL, port, family, timeout);
 	}
 	if (err) {
+		luaL_unref(L, LUA_REGISTRYINDEX, c->ref);
 		free(c);
-		luaL_unref(L, LUA_REGISTRYINDEX, ref);
 		return finish_now(L, s, err, false);
 	}
 	return vm_wait(L, t, dial_cancel, c);
@@ -211,7 +245,10 @@ static int l_dial(lua_State *L)
 		if (!lua_isnil(L, -1))
 			family = args_enum(L, -1, "family", family_names) ? 6 : 4;
 	}
+	const struct world *world = ruleset_of(L)->world;
 	struct stream *s = stream_new(L, t->owned);
+	if (network == NETWORK_UNIX && world)
+		return dial_world(L, t, s, world, network, address, timeout);
 	if (network == NETWORK_UNIX)
 		return finish_now(L, s, connect_unix(L, address), false);
 	return dial_wait(L, t, s, network, address, family, timeout);
@@ -236,13 +273,17 @@ static int resolve_push(lua_State *L, void *arg)
 	return o->n ? push_list(L, o->list, o->n) : failure_push(L, FAILURE_RESOLVE, o->text);
 }
 
-static void resolve_on_lookup(void *arg, const struct addr *list, size_t n, const char *error)
+void net_resolved(struct call *c, const struct addr *list, size_t n, const char *error)
 {
-	struct call *c = arg;
 	struct task *t = c->task;
 	struct outcome o = {.list = list, .n = n, .text = error};
 	free(c);
 	vm_wake(t, resolve_push, &o);
+}
+
+static void resolve_on_lookup(void *arg, const struct addr *list, size_t n, const char *error)
+{
+	net_resolved(arg, list, n, error);
 }
 
 /* nsnet.resolve(name[, "A" or "AAAA"]): a list of addresses. */
@@ -266,8 +307,12 @@ static int l_resolve(lua_State *L)
 		return luaL_error(L, "not enough memory");
 	c->task = t;
 	c->ref = LUA_NOREF;
-	c->query = lookup_start(&ruleset_of(L)->lookup, name, family, resolve_on_lookup, c);
-	if (!c->query) {
+	c->world = ruleset_of(L)->world;
+	if (c->world)
+		c->world->resolve(c->world->arg, c, name, family);
+	else
+		c->query = lookup_start(&ruleset_of(L)->lookup, name, family, resolve_on_lookup, c);
+	if (!c->world && !c->query) {
 		free(c);
 		return luaL_error(L, "not enough memory");
 	}

@@ -39,12 +39,19 @@ struct handler *ruleset_add(lua_State *L, struct handlers *hs, int filter, int f
 		hs->cap = cap;
 	}
 	char *copy = strdup(where ? where : text_function(L, fn, text));
-	if (!copy) {
+	uint64_t *hits = calloc(1, sizeof(*hits));
+	if (!copy || !hits) {
+		free(copy);
+		free(hits);
 		luaL_error(L, "not enough memory");
 		return NULL;
 	}
 	struct handler *h = &hs->v[hs->len++];
-	*h = (struct handler){.ref = ref, .name = name, .where = copy, .networks = FILTER_ANY};
+	*h = (struct handler){.ref = ref,
+		.name = name,
+		.where = copy,
+		.hits = hits,
+		.networks = FILTER_ANY};
 	return h;
 }
 
@@ -56,8 +63,10 @@ struct ruleset *ruleset_hold(struct ruleset *rs)
 
 static void handlers_fini(struct handlers *hs)
 {
-	for (size_t i = 0; i < hs->len; i++)
+	for (size_t i = 0; i < hs->len; i++) {
 		free(hs->v[i].where);
+		free(hs->v[i].hits);
+	}
 	free(hs->v);
 }
 

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "core/list.h"
 #include "core/policy.h"
@@ -17,6 +18,8 @@
  * makes a new one beside it. The last reference frees the state.
  */
 struct rules;
+struct trace;
+struct world;
 
 struct handler {
 	const struct filter *filter; /* kept by the registry; NULL = everything */
@@ -28,6 +31,7 @@ struct handler {
 	const char *advice; /* what to return instead of anything else: static */
 	const char *name;   /* "on_connect": static */
 	char *where;        /* owned: "rules.lua:12", the function's first line */
+	uint64_t *hits;     /* owned: how often it was called, or (rules) had the answer */
 };
 
 struct handlers {
@@ -56,6 +60,9 @@ struct ruleset {
 	ev_tstamp packet_errors_since;
 	unsigned packet_errors;
 	bool packets_broken;
+	/* Of the tools; NULL in ordinary life. */
+	const struct trace *trace; /* borrowed: watches the chain */
+	const struct world *world; /* borrowed: stands for the network that scripts reach */
 };
 
 struct ruleset *ruleset_of(lua_State *L);

@@ -63,6 +63,7 @@ static int tamper_one(struct connection *c, const struct handler *h, struct tamp
 	struct task *t = connection_expose(c) ? NULL : task_new(vm, h->name);
 	if (!t)
 		return -ENOMEM;
+	++*h->hits;
 	t->flow = c->flow;
 	call->co = t->co;
 	call->ref = h->ref;

@@ -259,6 +259,7 @@ bool view_ask(struct ruleset *rs, enum hook_dir dir, struct packet *p)
 		struct task *t = task_new(&rs->vm, h->name);
 		if (!t)
 			return view_error(rs);
+		++*h->hits;
 		t->budget_ms = 2;
 		view->p = p;
 		view->dir = dir;

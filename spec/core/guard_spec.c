@@ -352,6 +352,29 @@ static void host_addresses_are_current(void **state)
 	assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+static bool is_seven(void *arg, const struct addr *a)
+{
+	(*(int *)arg)++;
+	return a->v == 4 && a->ip[3] == 7;
+}
+
+static void another_may_say_what_is_the_hosts(void **state)
+{
+	int asked = 0;
+
+	(void)state;
+	guard.is_host = is_seven;
+	guard.is_host_arg = &asked;
+	assert_int_equal(class_of("203.0.113.7"), GUARD_CLASS_HOST);
+	assert_int_equal(class_of("::ffff:203.0.113.7"), GUARD_CLASS_HOST);
+	assert_int_equal(class_of("203.0.113.8"), GUARD_CLASS_PUBLIC);
+	assert_true(asked >= 3);
+	/* What needs no asking stays as it is. */
+	assert_int_equal(class_of("127.0.0.1"), GUARD_CLASS_LOOPBACK);
+	assert_int_equal(class_of("169.254.169.254"), GUARD_CLASS_LINK_LOCAL);
+	guard.is_host = NULL;
+}
+
 static void refuses_what_it_cannot_ask_about(void **state)
 {
 	(void)state;
