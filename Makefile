@@ -202,10 +202,11 @@ $(B)/spec/%_fuzz: spec/%_fuzz.c $(B)/flags
 $(B)/spec/%: spec/%.c $(B)/flags
 	$(SAY) TOOL $<
 	$(Q)mkdir -p $(@D); $(LINK)
+# q and not r: core/ and lua/ may have files of the same name.
 $(B)/libhost.a: $(filter-out %/core/main.o,$(HOST_OBJ))
-	$(Q)rm -f $@; ar rcs $@ $^
+	$(Q)rm -f $@; ar qcs $@ $^
 $(B)/libshim.a: $(filter-out %/main.o,$(SHIM_OBJ))
-	$(Q)rm -f $@; ar rcs $@ $^
+	$(Q)rm -f $@; ar qcs $@ $^
 
 # Every header compiles alone; clang-tidy runs again when a file that it reads has changed.
 HEADERS := $(filter-out core/lwip/%,$(wildcard core/*.h lua/*.h container-shim/*.h))

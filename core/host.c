@@ -18,26 +18,16 @@
 #include "frag.h"
 #include "gate.h"
 #include "guard.h"
+#include "inside.h"
 #include "log.h"
 #include "name.h"
 #include "ping.h"
 #include "policy.h"
 #include "preflight.h"
+#include "rules.h"
 #include "stack.h"
 #include "tun.h"
 #include "udp.h"
-#include "watch.h"
-
-#include "lua/api.h"
-
-#define NET4 "10.0.0.1/24"
-#define NET6 "fd6e:736e:6574::1/64"
-
-/* Addresses of ours inside the namespace's network: the last byte (IPv4), the last two (IPv6). */
-#define SELF_DNS4 53
-#define SELF_DNS6 0x53
-#define SELF_HOST4 100
-#define SELF_HOST6 0x100
 
 /* Descriptors that no flow uses: the loop's, the tun, netlink, scripts', a margin. */
 #define FDS_RESERVED 64
@@ -59,40 +49,9 @@ struct host {
 	struct names names;
 	struct gate gate;
 	struct drain drain;
-	struct lua_host *lua; /* NULL without a script */
-	struct watch watch;
+	struct rules rules;
 	int status;
 };
-
-/* ---- addresses ---- */
-
-static struct addr self_addr(const struct cidr *net, unsigned host)
-{
-	struct addr a = net->net;
-	const int last = a.v == 4 ? 3 : 15;
-
-	a.ip[last] = (uint8_t)host;
-	if (a.v == 6)
-		a.ip[last - 1] = (uint8_t)(host >> 8);
-	return a;
-}
-
-/* The network of "10.0.0.1/24", which options.c has checked. */
-static struct cidr network_of(const char *text)
-{
-	char copy[ADDR_TEXT_MAX];
-	struct cidr c = {0};
-	char *slash;
-
-	snprintf(copy, sizeof(copy), "%s", text);
-	slash = strchr(copy, '/');
-	*slash = '\0';
-	addr_parse(&c.net, copy);
-	c.bits = (uint8_t)atoi(slash + 1);
-	for (unsigned bit = c.bits; bit < (c.net.v == 4 ? 32u : 128u); bit++)
-		c.net.ip[bit / 8] &= (uint8_t) ~(0x80 >> bit % 8);
-	return c;
-}
 
 /* ---- the command ---- */
 
@@ -116,8 +75,7 @@ static void host_on_exit(void *arg, int status)
 	struct host *h = arg;
 
 	h->status = status;
-	if (h->lua)
-		lua_host_exit(h->lua, status);
+	rules_exit(&h->rules, status);
 	if (drain_start(&h->drain, h->loop, child_take_diag(&h->child), host_pending,
 		    host_on_drained, h) == 1)
 		ev_break(h->loop, EVBREAK_ALL);
@@ -149,45 +107,7 @@ static void host_on_answer(void *arg, const struct dnsquery *q, const uint8_t *m
 /* 0, or the exit status after a message. */
 static int load_rules(struct host *h)
 {
-	const struct options *o = h->o;
-	const struct lua_options lo = {
-		.loop = h->loop,
-		.policy = &h->policy,
-		.default_fixed = o->default_set,
-		.insecure_perms = o->insecure_perms,
-		.env_allow = o->env,
-		.name_of = host_name_of,
-		.name_arg = h,
-	};
-	int rc = 0;
-
-	if (!o->script_count)
-		return 0;
-	h->lua = lua_host_new(&lo);
-	if (!h->lua)
-		rc = -ENOMEM;
-	for (size_t i = 0; i < o->script_count && rc == 0; i++) {
-		const struct options_script *s = &o->scripts[i];
-
-		rc = s->code ? lua_host_add_code(h->lua, "-e", s->text)
-			     : lua_host_add_file(h->lua, s->text);
-	}
-	if (rc < 0) {
-		log_error("cannot make a Lua state: %s", strerror(-rc));
-		return EXIT_RULES;
-	}
-	rc = lua_host_load(h->lua);
-	if (rc == 0)
-		h->policy.hooks = lua_host_hooks(h->lua);
-	return rc;
-}
-
-static void host_reload(void *arg)
-{
-	struct host *h = arg;
-
-	if (lua_host_reload(h->lua) == 0) /* else it has said what stays in force */
-		log_warn("the rules were loaded again");
+	return rules_load(&h->rules, h->o, h->loop, &h->policy, host_name_of, h);
 }
 
 /* SIGHUP is ours where there are scripts. */
@@ -195,24 +115,7 @@ static bool host_on_signal(void *arg, int signo)
 {
 	struct host *h = arg;
 
-	if (signo != SIGHUP || !h->lua)
-		return false;
-	host_reload(h);
-	return true;
-}
-
-static void watch_scripts(struct host *h)
-{
-	const struct options *o = h->o;
-
-	watch_init(&h->watch, h->loop, host_reload, h);
-	for (size_t i = 0; o->watch && i < o->script_count; i++) {
-		int rc = o->scripts[i].code ? 0 : watch_add(&h->watch, o->scripts[i].text);
-
-		if (rc < 0)
-			log_warn("cannot watch %s: %s; send SIGHUP after a change",
-				o->scripts[i].text, strerror(-rc));
-	}
+	return signo == SIGHUP && rules_reload(&h->rules);
 }
 
 static int start_child(struct host *h, const struct inherit *inherit)
@@ -223,9 +126,9 @@ static int start_child(struct host *h, const struct inherit *inherit)
 		.shim =
 			{
 				.argv = o->argv,
-				.net4 = o->net4 ? o->net4 : NET4,
-				.net6 = o->net6 ? o->net6 : NET6,
-				.mtu = o->mtu,
+				.net4 = o->net4,
+				.net6 = o->net6,
+				.mtu = (unsigned)o->mtu,
 				.root = o->root,
 				.keep_caps = o->keep_caps,
 				.verbose = o->verbose > 0,
@@ -236,10 +139,10 @@ static int start_child(struct host *h, const struct inherit *inherit)
 		.on_signal = host_on_signal,
 		.arg = h,
 	};
-	struct addr a = self_addr(&h->guard.inside4, SELF_DNS4);
+	struct addr a = inside_self(&h->guard.inside4, INSIDE_DNS4);
 
 	c.shim.dns4 = addr_format(&a, false, dns4);
-	a = self_addr(&h->guard.inside6, SELF_DNS6);
+	a = inside_self(&h->guard.inside6, INSIDE_DNS6);
 	c.shim.dns6 = addr_format(&a, false, dns6);
 	return child_start(&h->child, h->loop, &c);
 }
@@ -261,10 +164,10 @@ static void set_limits(struct host *h, const struct inherit *inherit)
 	}
 	h->conns.idle_s = o->tcp_idle_s;
 	h->conns.dial_timeout_s = o->dial_timeout_s;
-	h->conns.keepalive_s = o->keepalive_s;
+	h->conns.keepalive_s = (int)o->keepalive_s;
 	h->udp.set.max = o->max_flows;
 	h->udp.set.idle_s = o->udp_idle_s;
-	buf_set_limit(o->memory);
+	buf_set_limit(o->memory_mb << 20);
 }
 
 static int init_policy(struct host *h)
@@ -279,10 +182,10 @@ static int init_policy(struct host *h)
 			strerror(-rc));
 		return rc;
 	}
-	h->guard.inside4 = network_of(o->net4 ? o->net4 : NET4);
-	h->guard.inside6 = network_of(o->net6 ? o->net6 : NET6);
-	h->guard.host4 = self_addr(&h->guard.inside4, SELF_HOST4);
-	h->guard.host6 = self_addr(&h->guard.inside6, SELF_HOST6);
+	h->guard.inside4 = inside_network(o->net4);
+	h->guard.inside6 = inside_network(o->net6);
+	h->guard.host4 = inside_self(&h->guard.inside4, INSIDE_HOST4);
+	h->guard.host6 = inside_self(&h->guard.inside6, INSIDE_HOST6);
 	h->guard.allow_host = o->allow_host;
 	h->policy.guard = &h->guard;
 	h->policy.default_deny = o->default_deny;
@@ -298,8 +201,8 @@ static int init_dns(struct host *h)
 		.stack = &h->stack,
 		.flows = &h->flows,
 		.policy = &h->policy,
-		.self4 = self_addr(&h->guard.inside4, SELF_DNS4),
-		.self6 = self_addr(&h->guard.inside6, SELF_DNS6),
+		.self4 = inside_self(&h->guard.inside4, INSIDE_DNS4),
+		.self6 = inside_self(&h->guard.inside6, INSIDE_DNS6),
 		.seen = host_on_answer,
 		.seen_arg = h,
 	};
@@ -330,7 +233,7 @@ static int serve(struct host *h, const struct inherit *inherit, int tun_fd)
 	const char *step = "the table of flows";
 	int rc;
 
-	tun_init(&h->tun, h->loop, tun_fd, h->o->mtu);
+	tun_init(&h->tun, h->loop, tun_fd, (unsigned)h->o->mtu);
 	rc = flow_table_init(&h->flows);
 	if (rc < 0)
 		goto no_flows;
@@ -349,13 +252,12 @@ static int serve(struct host *h, const struct inherit *inherit, int tun_fd)
 		goto no_dns;
 	connect_gate(h);
 	step = "the command";
-	h->status = h->lua ? lua_host_start(h->lua) : 0;
-	watch_scripts(h);
+	h->status = rules_start(&h->rules);
 	if (h->status == 0)
 		rc = child_go(&h->child);
 	if (h->status == 0 && rc == 0)
 		ev_run(h->loop, 0);
-	watch_fini(&h->watch);
+	rules_stop(&h->rules);
 	drain_stop(&h->drain);
 	tun_stop(&h->tun);
 	dns_fini(&h->dns);
@@ -405,7 +307,7 @@ int host_run(const struct options *o, const struct inherit *inherit)
 			child_stop(&h.child);
 		}
 	}
-	lua_host_free(h.lua);
+	rules_free(&h.rules);
 	names_fini(&h.names);
 	guard_fini(&h.guard);
 	buf_pool_fini();
@@ -421,7 +323,7 @@ int host_check(const struct options *o)
 	if (status)
 		return status;
 	status = load_rules(&h);
-	lua_host_free(h.lua);
+	rules_free(&h.rules);
 	ev_loop_destroy(h.loop);
 	return status;
 }

@@ -1,27 +1,74 @@
 /* SPDX-License-Identifier: MIT */
 #include <stdio.h>
+#include <string.h>
 
+#include "base.h"
 #include "host.h"
 #include "inherit.h"
 #include "log.h"
 #include "options.h"
 #include "preflight.h"
 
-static int run(const struct options *o, const struct inherit *inherit)
+/* A first word that is no command to run. Behind "--" it is one all the same. */
+struct subcommand {
+	const char *name;
+	const char *usage;
+	/* o->argv begins with the name; returns the exit status. */
+	int (*run)(struct options *o, const struct inherit *inherit);
+};
+
+static int run_doctor(struct options *o, const struct inherit *inherit)
 {
+	if (o->argc > 1)
+		return options_usage("doctor", o->argv[1], "takes no argument");
+	return preflight_run(stdout, true, NULL, inherit) ? EXIT_PREFLIGHT : 0;
+}
+
+static const struct subcommand subcommands[] = {
+	{"doctor", "doctor", run_doctor},
+};
+
+static int print_help(void)
+{
+	puts("usage: nsnet-host [OPTION]... -- CMD [ARG]...\n"
+	     "       nsnet-host --check -s FILE...");
+	for (size_t i = 0; i < ARRAY_SIZE(subcommands); i++)
+		printf("       nsnet-host %s\n", subcommands[i].usage);
+	puts("\nRuns CMD in a network namespace of its own; Lua rules decide about every "
+	     "connection.");
+	options_print(stdout);
+	puts("\nExits with CMD's status; 128+n: killed by signal n; 126, 127: CMD cannot be run;\n"
+	     "2 usage; 66 script unreadable; 70 script wrong; 71 the machine lacks something "
+	     "(doctor tells).");
+	return 0;
+}
+
+static int run_command(struct options *o, const struct inherit *inherit)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(subcommands) && o->argc && !o->separated; i++)
+		if (strcmp(o->argv[0], subcommands[i].name) == 0)
+			return subcommands[i].run(o, inherit);
+	if (!o->argc)
+		return options_usage("no command", NULL,
+			"name one after --, as in: nsnet-host -- curl URL");
+	return host_run(o, inherit);
+}
+
+static int run(struct options *o, const struct inherit *inherit)
+{
+	log_set_level(o->verbose > 1 ? LOG_LEVEL_DEBUG
+			: o->verbose ? LOG_LEVEL_INFO
+				     : LOG_LEVEL_WARN);
 	switch (o->command) {
 	case OPTIONS_HELP:
-		options_print_help();
-		return 0;
+		return print_help();
 	case OPTIONS_VERSION:
 		puts("nsnet-host " NSNET_VERSION);
 		return 0;
-	case OPTIONS_DOCTOR:
-		return preflight_run(stdout, true, NULL, inherit) ? EXIT_PREFLIGHT : 0;
 	case OPTIONS_CHECK:
 		return host_check(o);
 	case OPTIONS_RUN:
-		return host_run(o, inherit);
+		return run_command(o, inherit);
 	}
 	return EXIT_USAGE;
 }
@@ -34,12 +81,8 @@ int main(int argc, char **argv)
 
 	inherit_init(&inherit);
 	status = options_parse(&options, argc, argv);
-	if (status == 0) {
-		log_set_level(options.verbose > 1 ? LOG_LEVEL_DEBUG
-				: options.verbose ? LOG_LEVEL_INFO
-						  : LOG_LEVEL_WARN);
+	if (status == 0)
 		status = run(&options, &inherit);
-	}
 	options_fini(&options);
 	return status;
 }

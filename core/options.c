@@ -4,114 +4,150 @@
 #include <errno.h>
 #include <getopt.h>
 #include <math.h>
-#include <stdio.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "addr.h"
 #include "base.h"
+#include "inside.h"
 #include "log.h"
 
-enum {
-	OPT_ALLOW_HOST = 256,
-	OPT_CHECK,
-	OPT_DEFAULT,
-	OPT_DIAL_TIMEOUT,
-	OPT_DRY_RUN,
-	OPT_ENV,
-	OPT_INSECURE_PERMS,
-	OPT_KEEPALIVE,
-	OPT_KEEP_CAPS,
-	OPT_LINGER,
-	OPT_MAX_CONNS,
-	OPT_MAX_FLOWS,
-	OPT_MEMORY,
-	OPT_MTU,
-	OPT_NET4,
-	OPT_NET6,
-	OPT_ROOT,
-	OPT_TCP_IDLE,
-	OPT_UDP_IDLE,
-	OPT_WATCH,
+/* One option, and how its value is taken. The parser, --help and the specs read this one table. */
+enum kind {
+	KIND_FLAG,   /* bool: given or not */
+	KIND_COUNT,  /* int: how often */
+	KIND_TEXT,   /* const char * */
+	KIND_TEXTS,  /* struct options_texts: repeatable */
+	KIND_WHOLE,  /* size_t, between least and most */
+	KIND_NUMBER, /* double, between least and most */
+	KIND_TAKEN,  /* by take() */
 };
 
-static const struct option table[] = {
-	{"allow-host", no_argument, NULL, OPT_ALLOW_HOST},
-	{"check", no_argument, NULL, OPT_CHECK},
-	{"default", required_argument, NULL, OPT_DEFAULT},
-	{"dial-timeout", required_argument, NULL, OPT_DIAL_TIMEOUT},
-	{"dry-run", no_argument, NULL, OPT_DRY_RUN},
-	{"env", required_argument, NULL, OPT_ENV},
-	{"eval", required_argument, NULL, 'e'},
-	{"help", no_argument, NULL, 'h'},
-	{"insecure-perms", no_argument, NULL, OPT_INSECURE_PERMS},
-	{"keep-caps", no_argument, NULL, OPT_KEEP_CAPS},
-	{"keepalive", required_argument, NULL, OPT_KEEPALIVE},
-	{"linger", no_argument, NULL, OPT_LINGER},
-	{"max-conns", required_argument, NULL, OPT_MAX_CONNS},
-	{"max-flows", required_argument, NULL, OPT_MAX_FLOWS},
-	{"memory", required_argument, NULL, OPT_MEMORY},
-	{"mtu", required_argument, NULL, OPT_MTU},
-	{"net4", required_argument, NULL, OPT_NET4},
-	{"net6", required_argument, NULL, OPT_NET6},
-	{"root", no_argument, NULL, OPT_ROOT},
-	{"script", required_argument, NULL, 's'},
-	{"tcp-idle", required_argument, NULL, OPT_TCP_IDLE},
-	{"udp-idle", required_argument, NULL, OPT_UDP_IDLE},
-	{"verbose", no_argument, NULL, 'v'},
-	{"version", no_argument, NULL, 'V'},
-	{"watch", no_argument, NULL, OPT_WATCH},
-	{NULL, 0, NULL, 0},
+struct row {
+	const char *heading; /* a line of help instead of an option */
+	char letter;         /* 0: none */
+	const char *name;
+	const char *value; /* what help calls it; NULL: the option has none */
+	const char *help;
+	enum kind kind;
+	size_t field; /* of struct options */
+	double least, most;
+	int (*take)(struct options *o, const struct row *row, const char *text);
 };
 
-static const char help[] =
-	"usage: nsnet-host [OPTION]... -- CMD [ARG]...\n"
-	"       nsnet-host --check -s FILE...\n"
-	"       nsnet-host doctor\n"
-	"\n"
-	"Runs CMD in a network namespace of its own; Lua rules decide about every connection.\n"
-	"\n"
-	"Rules\n"
-	"  -s, --script FILE      load a Lua rule script (repeatable, in this order)\n"
-	"  -e, --eval CODE        the same, from the command line\n"
-	"      --default WHAT     allow or deny what no rule decides; overrules the scripts\n"
-	"      --dry-run          decide and log denials, but allow\n"
-	"      --check            load the rules and stop: 0 good, 66 unreadable, 70 wrong\n"
-	"      --watch            load the scripts again when one changes (SIGHUP does too)\n"
-	"      --env A,B,...      environment variables that scripts may read\n"
-	"      --insecure-perms   load scripts that others can write, too\n"
-	"      --allow-host       10.0.0.100 and fd6e:736e:6574::100 reach the host's loopback\n"
-	"\n"
-	"The namespace\n"
-	"      --root             CMD sees itself as root\n"
-	"      --keep-caps        and keeps the namespace's capabilities (implies --root)\n"
-	"      --mtu BYTES        1280..65520 [65520]\n"
-	"      --net4 ADDR/BITS   CMD's address and network [10.0.0.1/24]\n"
-	"      --net6 ADDR/BITS   [fd6e:736e:6574::1/64]\n"
-	"      --linger           stay until the last process in the namespace ends\n"
-	"\n"
-	"Limits\n"
-	"      --max-conns N      TCP connections at a time [16384]\n"
-	"      --max-flows N      UDP flows at a time; the idlest makes room [1024]\n"
-	"      --memory MB        data in flight, all flows together [256]\n"
-	"      --dial-timeout S   give up connecting after S seconds [0: the kernel's]\n"
-	"      --tcp-idle S       end a TCP connection after S seconds without a byte [0: never]\n"
-	"      --udp-idle S       end a UDP flow [60]\n"
-	"      --keepalive S      TCP keepalive towards the destination; 0 for none [60]\n"
-	"\n"
-	"  -v, --verbose          say what happens (-vv: more)\n"
-	"  -h, --help   -V, --version\n"
-	"\n"
-	"Exits with CMD's status; 128+n: killed by signal n; 126, 127: CMD cannot be run; 2 "
-	"usage;\n"
-	"66 script unreadable; 70 script wrong; 71 the machine lacks something (doctor tells).\n";
+static int take_script(struct options *o, const struct row *row, const char *text);
+static int take_default(struct options *o, const struct row *row, const char *text);
+static int take_net4(struct options *o, const struct row *row, const char *text);
+static int take_net6(struct options *o, const struct row *row, const char *text);
+static int take_command(struct options *o, const struct row *row, const char *text);
 
-void options_print_help(void)
+#define FIELD(name) offsetof(struct options, name)
+#define HEADING(text)                                                                              \
+	{                                                                                          \
+		.heading = (text)                                                                  \
+	}
+#define ROW(l, n, v, text) .letter = (l), .name = (n), .value = (v), .help = (text)
+#define FLAG(l, n, text, f)                                                                        \
+	{                                                                                          \
+		ROW(l, n, NULL, text), .kind = KIND_FLAG, .field = FIELD(f)                        \
+	}
+#define COUNT(l, n, text, f)                                                                       \
+	{                                                                                          \
+		ROW(l, n, NULL, text), .kind = KIND_COUNT, .field = FIELD(f)                       \
+	}
+#define TEXT(l, n, v, text, f)                                                                     \
+	{                                                                                          \
+		ROW(l, n, v, text), .kind = KIND_TEXT, .field = FIELD(f)                           \
+	}
+#define TEXTS(l, n, v, text, f)                                                                    \
+	{                                                                                          \
+		ROW(l, n, v, text), .kind = KIND_TEXTS, .field = FIELD(f)                          \
+	}
+#define WHOLE(l, n, v, text, f, from, to)                                                          \
+	{                                                                                          \
+		ROW(l, n, v, text), .kind = KIND_WHOLE, .field = FIELD(f), .least = (from),        \
+				    .most = (to)                                                   \
+	}
+#define NUMBER(l, n, v, text, f, from, to)                                                         \
+	{                                                                                          \
+		ROW(l, n, v, text), .kind = KIND_NUMBER, .field = FIELD(f), .least = (from),       \
+				    .most = (to)                                                   \
+	}
+#define TAKEN(l, n, v, text, fn)                                                                   \
+	{                                                                                          \
+		ROW(l, n, v, text), .kind = KIND_TAKEN, .take = (fn)                               \
+	}
+
+/* clang-format off */
+static const struct row rows[] = {
+	HEADING("Rules"),
+	TAKEN('s', "script", "FILE", "load a Lua rule script (repeatable, in this order)",
+		take_script),
+	TAKEN('e', "eval", "CODE", "the same, from the command line", take_script),
+	TAKEN(0, "default", "WHAT", "allow or deny what no rule decides; overrules the scripts",
+		take_default),
+	FLAG(0, "dry-run", "decide and log denials, but allow", dry_run),
+	TAKEN(0, "check", NULL, "load the rules and stop: 0 good, 66 unreadable, 70 wrong",
+		take_command),
+	FLAG(0, "watch", "load the scripts again when one changes (SIGHUP does too)", watch),
+	TEXT(0, "env", "A,B,...", "environment variables that scripts may read", env),
+	FLAG(0, "insecure-perms", "load scripts that others can write, too", insecure_perms),
+	FLAG(0, "allow-host", "10.0.0.100 and fd6e:736e:6574::100 reach the host's loopback",
+		allow_host),
+
+	HEADING("The namespace"),
+	FLAG(0, "root", "CMD sees itself as root", root),
+	FLAG(0, "keep-caps", "and keeps the namespace's capabilities (implies --root)", keep_caps),
+	WHOLE(0, "mtu", "BYTES", "1280..65520 [65520]", mtu, 1280, 65520),
+	TAKEN(0, "net4", "ADDR/BITS", "CMD's address and network [" INSIDE_NET4 "]", take_net4),
+	TAKEN(0, "net6", "ADDR/BITS", "[" INSIDE_NET6 "]", take_net6),
+	FLAG(0, "linger", "stay until the last process in the namespace ends", linger),
+
+	HEADING("Limits"),
+	WHOLE(0, "max-conns", "N", "TCP connections at a time [16384]", max_conns, 1, 1e6),
+	WHOLE(0, "max-flows", "N", "UDP flows at a time; the idlest makes room [1024]", max_flows,
+		1, 1e6),
+	WHOLE(0, "memory", "MB", "data in flight, all flows together [256]", memory_mb, 8, 1e6),
+	NUMBER(0, "dial-timeout", "S", "give up connecting after S seconds [0: the kernel's]",
+		dial_timeout_s, 0, 1e6),
+	NUMBER(0, "tcp-idle", "S", "end a TCP connection after S seconds without a byte [0: never]",
+		tcp_idle_s, 0, 1e7),
+	NUMBER(0, "udp-idle", "S", "end a UDP flow [60]", udp_idle_s, 0.1, 1e7),
+	NUMBER(0, "keepalive", "S", "TCP keepalive towards the destination; 0 for none [60]",
+		keepalive_s, 0, 32767),
+
+	HEADING("Help"),
+	COUNT('v', "verbose", "say what happens (-vv: more)", verbose),
+	TAKEN('h', "help", NULL, "this page", take_command),
+	TAKEN('V', "version", NULL, "the version", take_command),
+};
+/* clang-format on */
+
+/* ---- help ---- */
+
+#define HELP_COLUMN 26
+
+void options_print(FILE *to)
 {
-	fputs(help, stdout);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct row *r = &rows[i];
+		char name[64];
+		int n;
+
+		if (r->heading) {
+			fprintf(to, "\n%s\n", r->heading);
+			continue;
+		}
+		n = snprintf(name, sizeof(name), "  %c%c%c --%s%s%s", r->letter ? '-' : ' ',
+			r->letter ? r->letter : ' ', r->letter ? ',' : ' ', r->name,
+			r->value ? " " : "", r->value ? r->value : "");
+		fprintf(to, "%-*s%s%s\n", HELP_COLUMN - 1, name, n < HELP_COLUMN - 1 ? "" : " ",
+			r->help);
+	}
 }
 
-static int usage(const char *what, const char *value, const char *remedy)
+int options_usage(const char *what, const char *value, const char *remedy)
 {
 	if (value)
 		log_error("%s '%s': %s", what, value, remedy);
@@ -120,166 +156,183 @@ static int usage(const char *what, const char *value, const char *remedy)
 	return EXIT_USAGE;
 }
 
-static int number(const char *name, const char *text, double least, double most, double *out)
+/* ---- values ---- */
+
+/* Every value's message names the option as it is written. */
+static int wrong(const struct row *row, const char *text, const char *remedy)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "--%s", row->name);
+	return options_usage(name, text, remedy);
+}
+
+static int take_number(const struct row *row, const char *text, double *out)
 {
 	char range[80], *end;
 	double n;
 
 	errno = 0;
 	n = strtod(text, &end);
-	if (!*text || *end || errno || !isfinite(n) || n < least || n > most) {
-		snprintf(range, sizeof(range), "give a number from %.0f to %.0f", least, most);
-		return usage(name, text, range);
+	if (!*text || *end || errno || !isfinite(n) || n < row->least || n > row->most) {
+		snprintf(range, sizeof(range), "give a number from %.6g to %.0f", row->least,
+			row->most);
+		return wrong(row, text, range);
 	}
 	*out = n;
 	return 0;
 }
 
-static int whole(const char *name, const char *text, double least, double most, size_t *out)
+static int take_whole(const struct row *row, const char *text, size_t *out)
 {
 	double n;
-	int rc = number(name, text, least, most, &n);
+	int rc = take_number(row, text, &n);
 
 	if (rc)
 		return rc;
 	if (n != floor(n))
-		return usage(name, text, "give a whole number");
+		return wrong(row, text, "give a whole number");
 	*out = (size_t)n;
 	return 0;
 }
 
-static int network(const char *name, const char *text, uint8_t v, const char **out)
+static int take_texts(struct options_texts *out, const struct row *row, const char *text)
+{
+	const char **grown = realloc(out->text, (out->count + 1) * sizeof(*grown));
+
+	if (!grown)
+		return wrong(row, text, "out of memory");
+	out->text = grown;
+	out->text[out->count++] = text;
+	return 0;
+}
+
+static int take_script(struct options *o, const struct row *row, const char *text)
+{
+	struct options_script *grown = realloc(o->scripts, (o->script_count + 1) * sizeof(*grown));
+
+	if (!grown)
+		return wrong(row, text, "out of memory");
+	o->scripts = grown;
+	o->scripts[o->script_count++] = (struct options_script){row->letter == 'e', text};
+	return 0;
+}
+
+static int take_default(struct options *o, const struct row *row, const char *text)
+{
+	o->default_set = true;
+	o->default_deny = strcmp(text, "deny") == 0;
+	if (!o->default_deny && strcmp(text, "allow") != 0)
+		return wrong(row, text, "say allow or deny");
+	return 0;
+}
+
+/* "10.0.0.1/24": an address of that family and the bits of its network. */
+static bool is_network(const char *text, uint8_t v, long least, long most)
 {
 	char copy[ADDR_TEXT_MAX], *slash, *end;
 	struct addr a;
 	long bits;
 
-	if (strlen(text) < sizeof(copy)) {
-		strcpy(copy, text);
-		slash = strchr(copy, '/');
-		if (slash) {
-			*slash = '\0';
-			bits = strtol(slash + 1, &end, 10);
-			if (!addr_parse(&a, copy) && a.v == v && !a.port && !*end &&
-				end > slash + 1 && bits >= 8 && bits <= (v == 4 ? 24 : 120)) {
-				*out = text;
-				return 0;
-			}
-		}
-	}
-	return usage(name, text,
-		v == 4 ? "give an IPv4 address and a prefix of 8 to 24 bits, as 10.0.0.1/24"
-		       : "give an IPv6 address and a prefix of 8 to 120 bits");
+	if (strlen(text) >= sizeof(copy))
+		return false;
+	strcpy(copy, text);
+	slash = strchr(copy, '/');
+	if (!slash)
+		return false;
+	*slash = '\0';
+	bits = strtol(slash + 1, &end, 10);
+	return !addr_parse(&a, copy) && a.v == v && !a.port && !*end && end > slash + 1 &&
+		bits >= least && bits <= most;
 }
 
-static int add_script(struct options *o, bool code, const char *text)
+static int take_net4(struct options *o, const struct row *row, const char *text)
 {
-	struct options_script *grown = realloc(o->scripts, (o->script_count + 1) * sizeof(*grown));
+	o->net4 = text;
+	return is_network(text, 4, 8, 24)
+		? 0
+		: wrong(row, text,
+			  "give an IPv4 address and a prefix of 8 to 24 bits, as 10.0.0.1/24");
+}
 
-	if (!grown)
-		return usage("-s", text, "out of memory");
-	o->scripts = grown;
-	o->scripts[o->script_count++] = (struct options_script){code, text};
+static int take_net6(struct options *o, const struct row *row, const char *text)
+{
+	o->net6 = text;
+	return is_network(text, 6, 8, 120)
+		? 0
+		: wrong(row, text, "give an IPv6 address and a prefix of 8 to 120 bits");
+}
+
+static int take_command(struct options *o, const struct row *row, const char *text)
+{
+	UNUSED(text);
+	o->command = row->letter == 'h' ? OPTIONS_HELP
+		: row->letter == 'V'    ? OPTIONS_VERSION
+					: OPTIONS_CHECK;
 	return 0;
 }
 
-static int take_limit(struct options *o, int opt, const char *text)
+static int take(struct options *o, const struct row *row, const char *text)
 {
-	size_t n = 0;
-	double s = 0;
-	int rc;
+	void *field = (char *)o + row->field;
 
-	switch (opt) {
-	case OPT_MAX_CONNS:
-		return whole("--max-conns", text, 1, 1e6, &o->max_conns);
-	case OPT_MAX_FLOWS:
-		return whole("--max-flows", text, 1, 1e6, &o->max_flows);
-	case OPT_MEMORY:
-		rc = whole("--memory", text, 8, 1e6, &n);
-		o->memory = n << 20;
-		return rc;
-	case OPT_DIAL_TIMEOUT:
-		return number("--dial-timeout", text, 0, 1e6, &o->dial_timeout_s);
-	case OPT_TCP_IDLE:
-		return number("--tcp-idle", text, 0, 1e7, &o->tcp_idle_s);
-	case OPT_UDP_IDLE:
-		return number("--udp-idle", text, 0.1, 1e7, &o->udp_idle_s);
-	case OPT_KEEPALIVE:
-		rc = number("--keepalive", text, 0, 32767, &s);
-		o->keepalive_s = (int)s;
-		return rc;
-	default:
-		return EXIT_USAGE;
+	switch (row->kind) {
+	case KIND_FLAG:
+		*(bool *)field = true;
+		return 0;
+	case KIND_COUNT:
+		(*(int *)field)++;
+		return 0;
+	case KIND_TEXT:
+		*(const char **)field = text;
+		return 0;
+	case KIND_TEXTS:
+		return take_texts(field, row, text);
+	case KIND_WHOLE:
+		return take_whole(row, text, field);
+	case KIND_NUMBER:
+		return take_number(row, text, field);
+	case KIND_TAKEN:
+		return row->take(o, row, text);
 	}
+	return EXIT_USAGE;
 }
 
-static int take_default(struct options *o, const char *text)
+/* ---- parsing ---- */
+
+/* getopt_long(3) reads our rows in its own form; row i is told by LONG_BASE + i. */
+#define LONG_BASE 256
+
+static void make_getopt(char *letters, struct option *longs)
 {
-	o->default_set = true;
-	o->default_deny = strcmp(text, "deny") == 0;
-	if (!o->default_deny && strcmp(text, "allow") != 0)
-		return usage("--default", text, "say allow or deny");
-	return 0;
+	size_t n = 0, l = 0;
+
+	letters[l++] = '+'; /* stop at the first word that is no option */
+	letters[l++] = ':'; /* tell a missing value from an unknown option */
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct row *r = &rows[i];
+
+		if (r->heading)
+			continue;
+		longs[n++] = (struct option){r->name, r->value ? required_argument : no_argument,
+			NULL, LONG_BASE + (int)i};
+		if (r->letter)
+			letters[l++] = r->letter;
+		if (r->letter && r->value)
+			letters[l++] = ':';
+	}
+	letters[l] = '\0';
+	longs[n] = (struct option){0};
 }
 
-static int take(struct options *o, int opt, char *text)
+static const struct row *row_of(int opt)
 {
-	size_t mtu;
-	int rc;
-
-	switch (opt) {
-	case 's':
-	case 'e':
-		return add_script(o, opt == 'e', text);
-	case 'v':
-		o->verbose++;
-		return 0;
-	case 'h':
-		o->command = OPTIONS_HELP;
-		return 0;
-	case 'V':
-		o->command = OPTIONS_VERSION;
-		return 0;
-	case OPT_CHECK:
-		o->command = OPTIONS_CHECK;
-		return 0;
-	case OPT_DEFAULT:
-		return take_default(o, text);
-	case OPT_ENV:
-		o->env = text;
-		return 0;
-	case OPT_WATCH:
-		o->watch = true;
-		return 0;
-	case OPT_INSECURE_PERMS:
-		o->insecure_perms = true;
-		return 0;
-	case OPT_DRY_RUN:
-		o->dry_run = true;
-		return 0;
-	case OPT_ALLOW_HOST:
-		o->allow_host = true;
-		return 0;
-	case OPT_KEEP_CAPS:
-		o->keep_caps = o->root = true;
-		return 0;
-	case OPT_ROOT:
-		o->root = true;
-		return 0;
-	case OPT_LINGER:
-		o->linger = true;
-		return 0;
-	case OPT_MTU:
-		rc = whole("--mtu", text, 1280, 65520, &mtu);
-		o->mtu = (unsigned)mtu;
-		return rc;
-	case OPT_NET4:
-		return network("--net4", text, 4, &o->net4);
-	case OPT_NET6:
-		return network("--net6", text, 6, &o->net6);
-	default:
-		return take_limit(o, opt, text);
-	}
+	if (opt >= LONG_BASE)
+		return &rows[opt - LONG_BASE];
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		if (rows[i].letter == opt && opt)
+			return &rows[i];
+	return NULL;
 }
 
 static int unknown(int argc, char **argv, int opt)
@@ -287,47 +340,54 @@ static int unknown(int argc, char **argv, int opt)
 	const char *word = optind <= argc ? argv[optind - 1] : "";
 	char letter[3] = {'-', (char)optopt, '\0'};
 
-	if (optopt && optopt < 256 && word[0] == '-' && word[1] != '-')
+	if (optopt && optopt < LONG_BASE && word[0] == '-' && word[1] != '-')
 		word = letter;
-	return usage("option", word,
+	return options_usage("option", word,
 		opt == ':' ? "needs a value; see nsnet-host --help"
 			   : "unknown or without its value; see nsnet-host --help");
 }
 
-int options_parse(struct options *o, int argc, char **argv)
+static int parse(struct options *o, int argc, char **argv)
 {
+	char letters[2 * ARRAY_SIZE(rows) + 3];
+	struct option longs[ARRAY_SIZE(rows) + 1];
+	const struct row *row;
 	int opt, rc;
 
-	*o = (struct options){
-		.mtu = 65520,
-		.max_conns = 16384,
-		.max_flows = 1024,
-		.memory = (size_t)256 << 20,
-		.udp_idle_s = 60,
-		.keepalive_s = 60,
-	};
-	optind = 1;
+	make_getopt(letters, longs);
+	optind = 0; /* 0 and not 1: glibc forgets its place in an earlier argv */
 	opterr = 0;
-	while ((opt = getopt_long(argc, argv, "+:s:e:vhV", table, NULL)) != -1) {
-		if (opt == '?' || opt == ':')
-			return unknown(argc, argv, opt);
-		rc = take(o, opt, optarg);
+	while ((opt = getopt_long(argc, argv, letters, longs, NULL)) != -1) {
+		row = opt == '?' || opt == ':' ? NULL : row_of(opt);
+		rc = row ? take(o, row, optarg) : unknown(argc, argv, opt);
 		if (rc)
 			return rc;
 	}
+	o->root |= o->keep_caps;
+	o->separated = optind > 1 && strcmp(argv[optind - 1], "--") == 0;
 	o->argv = argv + optind;
-	if (o->command != OPTIONS_RUN)
-		return 0;
-	if (optind < argc && strcmp(argv[optind], "doctor") == 0 &&
-		strcmp(argv[optind - 1], "--") != 0) {
-		o->command = OPTIONS_DOCTOR;
-		return optind + 1 == argc ? 0
-					  : usage("doctor", argv[optind + 1], "takes no argument");
-	}
-	if (optind == argc)
-		return usage("no command", NULL,
-			"name one after --, as in: nsnet-host -- curl URL");
+	o->argc = argc - optind;
 	return 0;
+}
+
+int options_parse(struct options *o, int argc, char **argv)
+{
+	*o = (struct options){
+		.mtu = 65520,
+		.net4 = INSIDE_NET4,
+		.net6 = INSIDE_NET6,
+		.max_conns = 16384,
+		.max_flows = 1024,
+		.memory_mb = 256,
+		.udp_idle_s = 60,
+		.keepalive_s = 60,
+	};
+	return parse(o, argc, argv);
+}
+
+int options_parse_after(struct options *o)
+{
+	return parse(o, o->argc, o->argv);
 }
 
 void options_fini(struct options *o)

@@ -4,8 +4,9 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
-/* options - the command line as a struct. Everything borrowed from argv but the script array. */
+/* options - the command line as a struct. All text is borrowed from argv; the arrays are owned. */
 
 #define NSNET_VERSION "0.1.0"
 
@@ -19,7 +20,6 @@
 enum options_command {
 	OPTIONS_RUN,
 	OPTIONS_CHECK, /* --check: load the rules, run nothing */
-	OPTIONS_DOCTOR,
 	OPTIONS_HELP,
 	OPTIONS_VERSION,
 };
@@ -29,16 +29,25 @@ struct options_script {
 	const char *text;
 };
 
+/* What an option gave that may be given several times, in that order. */
+struct options_texts {
+	const char **text; /* owned */
+	size_t count;
+};
+
 struct options {
 	enum options_command command;
-	char **argv;                    /* cmd and its arguments, ended by NULL */
+	int argc;
+	char **argv;    /* what follows the options, ended by NULL: cmd, or a subcommand */
+	bool separated; /* "--" came before it: cmd for certain */
+
 	struct options_script *scripts; /* owned; in the order given */
 	size_t script_count;
 	int verbose; /* -v: 1, -vv: 2 */
 
 	bool root, keep_caps, linger;
-	unsigned mtu;            /* bytes */
-	const char *net4, *net6; /* "10.0.0.1/24"; NULL = the default */
+	size_t mtu;              /* bytes */
+	const char *net4, *net6; /* "10.0.0.1/24" */
 
 	bool default_set, default_deny; /* --default: overrules the scripts */
 	bool allow_host, dry_run;
@@ -47,15 +56,23 @@ struct options {
 	bool insecure_perms; /* run scripts that others can write */
 
 	size_t max_conns, max_flows;
-	size_t memory; /* bytes for data in flight */
-	double udp_idle_s, tcp_idle_s, dial_timeout_s;
-	int keepalive_s;
+	size_t memory_mb; /* for data in flight */
+	double udp_idle_s, tcp_idle_s, dial_timeout_s, keepalive_s;
 };
 
-/* Fills @o from the command line. Returns 0, or EXIT_USAGE after one line on stderr. */
+/* Fills @o from the command line, argv[0] aside. Returns 0, or EXIT_USAGE after one line on
+ * stderr. In both cases options_fini() is due. */
 int options_parse(struct options *o, int argc, char **argv);
+
+/* Goes on where a subcommand found itself in o->argv: takes the options after it, which overrule
+ * earlier ones, and leaves the rest in o->argc and o->argv. Returns as options_parse(). */
+int options_parse_after(struct options *o);
 void options_fini(struct options *o);
 
-void options_print_help(void); /* to stdout */
+/* One line on stderr about a word of the command line; returns EXIT_USAGE. @value may be NULL. */
+int options_usage(const char *what, const char *value, const char *remedy);
+
+/* The options under their headings, as --help shows them. */
+void options_print(FILE *to);
 
 #endif

@@ -81,8 +81,8 @@ local function judge_folder(from, to)
     return (to ~= "container-shim/handshake.h" or module_of(from) ~= "hello")
       and "only core/hello may include container-shim/, and only handshake.h"
   elseif from:match("^core/") and to:match("^lua/") then
-    return (to ~= "lua/api.h" or module_of(from) ~= "host")
-      and "only core/host may include lua/, and only lua/api.h"
+    return (to ~= "lua/api.h" or module_of(from) ~= "rules")
+      and "only core/rules may include lua/, and only lua/api.h"
   end
   return nil
 end

@@ -91,28 +91,28 @@ describe("the layer checker", function()
     assert_accepts({ ["lua/vm.c"] = "#include <lua.h>\n#include <lauxlib.h>\n" })
     scratch.remove(root)
     assert_refuses(
-      { ["core/host.c"] = "#include <lauxlib.h>\n" },
-      "core/host.c:1: only lua/ may include Lua"
+      { ["core/rules.c"] = "#include <lauxlib.h>\n" },
+      "core/rules.c:1: only lua/ may include Lua"
     )
   end)
 
-  it("lets only core/host see lua/, and only lua/api.h", function()
+  it("lets only core/rules see lua/, and only lua/api.h", function()
     assert_accepts({
       ["lua/api.h"] = "",
       ["lua/api.c"] = '#include "lua/vm.h"\n#include "core/log.h"\n',
       ["lua/vm.h"] = "",
       ["core/log.h"] = "",
-      ["core/host.c"] = '#include "lua/api.h"\n',
+      ["core/rules.c"] = '#include "lua/api.h"\n',
     })
     scratch.remove(root)
     assert_refuses(
       { ["lua/api.h"] = "", ["core/child.c"] = '#include "lua/api.h"\n' },
-      "core/child.c:1: only core/host may include lua/, and only lua/api.h"
+      "core/child.c:1: only core/rules may include lua/, and only lua/api.h"
     )
     scratch.remove(root)
     assert_refuses(
-      { ["lua/vm.h"] = "", ["core/host.c"] = '#include "../lua/vm.h"\n' },
-      "core/host.c:1: only core/host may include lua/, and only lua/api.h"
+      { ["lua/vm.h"] = "", ["core/rules.c"] = '#include "../lua/vm.h"\n' },
+      "core/rules.c:1: only core/rules may include lua/, and only lua/api.h"
     )
   end)
 

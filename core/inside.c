@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+#include "inside.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct addr inside_self(const struct cidr *net, unsigned host)
+{
+	struct addr a = net->net;
+	const int last = a.v == 4 ? 3 : 15;
+
+	a.ip[last] = (uint8_t)host;
+	if (a.v == 6)
+		a.ip[last - 1] = (uint8_t)(host >> 8);
+	return a;
+}
+
+struct cidr inside_network(const char *text)
+{
+	char copy[ADDR_TEXT_MAX];
+	struct cidr c = {0};
+	char *slash;
+
+	snprintf(copy, sizeof(copy), "%s", text);
+	slash = strchr(copy, '/');
+	*slash = '\0';
+	addr_parse(&c.net, copy);
+	c.bits = (uint8_t)atoi(slash + 1);
+	for (unsigned bit = c.bits; bit < (c.net.v == 4 ? 32u : 128u); bit++)
+		c.net.ip[bit / 8] &= (uint8_t) ~(0x80 >> bit % 8);
+	return c;
+}

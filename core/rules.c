@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+#include "rules.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "log.h"
+
+#include "lua/api.h"
+
+static int add_scripts(struct rules *r)
+{
+	const struct options *o = r->options;
+	int rc = 0;
+
+	for (size_t i = 0; i < o->script_count && rc == 0; i++) {
+		const struct options_script *s = &o->scripts[i];
+
+		rc = s->code ? lua_host_add_code(r->lua, "-e", s->text)
+			     : lua_host_add_file(r->lua, s->text);
+	}
+	return rc;
+}
+
+int rules_load(struct rules *r, const struct options *o, struct ev_loop *loop,
+	struct policy *policy, rules_name_fn *name_of, void *name_arg)
+{
+	const struct lua_options lo = {
+		.loop = loop,
+		.policy = policy,
+		.default_fixed = o->default_set,
+		.insecure_perms = o->insecure_perms,
+		.env_allow = o->env,
+		.name_of = name_of,
+		.name_arg = name_arg,
+	};
+	int rc;
+
+	r->options = o;
+	r->loop = loop;
+	if (!o->script_count)
+		return 0;
+	r->lua = lua_host_new(&lo);
+	rc = r->lua ? add_scripts(r) : -ENOMEM;
+	if (rc < 0) {
+		log_error("cannot make a Lua state: %s", strerror(-rc));
+		return EXIT_RULES;
+	}
+	rc = lua_host_load(r->lua);
+	if (rc == 0)
+		policy->hooks = lua_host_hooks(r->lua);
+	return rc;
+}
+
+bool rules_reload(struct rules *r)
+{
+	if (!r->lua)
+		return false;
+	if (lua_host_reload(r->lua) == 0) /* else it has said what stays in force */
+		log_warn("the rules were loaded again");
+	return true;
+}
+
+static void on_change(void *arg)
+{
+	rules_reload(arg);
+}
+
+static void watch_scripts(struct rules *r)
+{
+	const struct options *o = r->options;
+
+	watch_init(&r->watch, r->loop, on_change, r);
+	r->watching = true;
+	for (size_t i = 0; i < o->script_count; i++) {
+		int rc = o->scripts[i].code ? 0 : watch_add(&r->watch, o->scripts[i].text);
+
+		if (rc < 0)
+			log_warn("cannot watch %s: %s; send SIGHUP after a change",
+				o->scripts[i].text, strerror(-rc));
+	}
+}
+
+int rules_start(struct rules *r)
+{
+	int status = r->lua ? lua_host_start(r->lua) : 0;
+
+	if (status == 0 && r->lua && r->options->watch)
+		watch_scripts(r);
+	return status;
+}
+
+void rules_exit(struct rules *r, int status)
+{
+	if (r->lua)
+		lua_host_exit(r->lua, status);
+}
+
+void rules_stop(struct rules *r)
+{
+	if (r->watching)
+		watch_fini(&r->watch);
+	r->watching = false;
+}
+
+void rules_free(struct rules *r)
+{
+	lua_host_free(r->lua);
+	r->lua = NULL;
+}
