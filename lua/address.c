@@ -18,7 +18,7 @@ int address_read(const char *text, struct addr *a, char *name, uint16_t *port)
 		return -EINVAL;
 	char *end;
 	unsigned long n = strtoul(colon + 1, &end, 10);
-	if (*end || n > 65535 || name_normalize(text, (size_t)(colon - text), name) < 0)
+	if (*end || n > 65535 || dname_normalise(name, text, (size_t)(colon - text)) < 0)
 		return -EINVAL;
 	*port = (uint16_t)n;
 	return 1;
@@ -28,7 +28,7 @@ int address_read(const char *text, struct addr *a, char *name, uint16_t *port)
 static int l_split_address(lua_State *L)
 {
 	const char *text = luaL_checkstring(L, 1);
-	char name[NAME_MAX_LEN + 1], ip[ADDR_TEXT_MAX];
+	char name[DNAME_MAX], ip[ADDR_TEXT_MAX];
 	struct addr a;
 	uint16_t port;
 	int kind = address_read(text, &a, name, &port);

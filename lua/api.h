@@ -25,6 +25,11 @@ struct lua_options {
 	/* The best known name of a flow's destination, or NULL. May be NULL: names are unknown. */
 	const char *(*name_of)(void *arg, const struct flow *f);
 	void *name_arg;
+	/* Calls @fn with each name that the child was told @ip (canonical) has, until it returns
+	 * non-zero. May be NULL: then no domain= is ever proven. */
+	int (*names_of)(void *arg, const struct addr *ip, int (*fn)(void *arg, const char *name),
+		void *fn_arg);
+	void *names_arg;
 };
 
 /* NULL: no memory. @o is copied. */

@@ -208,11 +208,14 @@ static enum verdict rules_go(struct connection *c, const struct handler *h, stru
 {
 	for (;;) {
 		bool named = false;
-		struct rule *r = rules_find(h->rules, c->rule, &c->facts, &named);
+		enum filter_answer answer;
+		struct rule *r = rules_find(h->rules, c->rule, &c->facts, &answer, &named);
 		rules_tell_skipped(c, h, c->rule, r);
 		if (!r)
 			return VERDICT_NONE;
 		c->rule = (size_t)(r - h->rules->rule) + 1;
+		if (answer != FILTER_YES)
+			continue;
 		if (r->when_ref == LUA_NOREF) {
 			enum verdict v = rule_hit(c, r, named, d);
 			chain_tell_answer(c, h, r, v, d);

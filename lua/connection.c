@@ -309,6 +309,8 @@ struct connection *connection_get(struct ruleset *rs, struct flow *f)
 	c->facts.network = f->key.proto == IPPROTO_TCP ? FILTER_TCP
 		: f->key.proto == IPPROTO_UDP          ? FILTER_UDP
 						       : FILTER_ICMP;
+	c->facts.names_of = rs->names_of;
+	c->facts.names_arg = rs->names_arg;
 	list_init(&c->streams);
 	list_add_tail(&rs->connections, &c->link);
 	f->policy = c;

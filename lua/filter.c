@@ -21,6 +21,8 @@ static int filter_gc(lua_State *L)
 	struct filter *f = lua_touserdata(L, 1);
 	port_set_fini(&f->ports);
 	cidr_set_fini(&f->own_cidrs);
+	for (size_t i = 0; i < FILTER_NAMES; i++)
+		name_set_fini(&f->own_names[i]);
 	return 0;
 }
 
@@ -32,6 +34,7 @@ void filter_open(lua_State *L)
 }
 
 static const char *const network_names[] = {"tcp", "udp", "icmp", NULL};
+static const char *const rule_network_names[] = {"tcp", "udp", "icmp", "dns", NULL};
 static const char *const dir_names[] = {"out", "in", "both", NULL};
 static const char *const data_dir_names[] = {"up", "down", "both", NULL};
 
@@ -56,6 +59,11 @@ static void each_value(lua_State *L, int i, const char *key, struct filter *f,
 static void read_network(lua_State *L, int i, struct filter *f)
 {
 	f->networks |= (uint8_t)(1 << args_enum(L, i, "network", network_names));
+}
+
+static void read_rule_network(lua_State *L, int i, struct filter *f)
+{
+	f->networks |= (uint8_t)(1 << args_enum(L, i, "network", rule_network_names));
 }
 
 /* "8000" or "8000-8999": digits only, nothing before, between or behind them. */
@@ -112,6 +120,65 @@ static void read_cidr(lua_State *L, int i, struct filter *f)
 		luaL_error(L, "not enough memory");
 }
 
+/* Keeps the set on top alive with the filter at @self. */
+static void keep_set(lua_State *L, int self)
+{
+	lua_getfenv(L, self);
+	lua_pushvalue(L, -2);
+	lua_rawseti(L, -2, (int)lua_objlen(L, -2) + 1);
+	lua_pop(L, 1);
+}
+
+static void read_name(lua_State *L, int i, const char *key, struct name_set *set)
+{
+	char kind[TEXT_KIND_MAX];
+	if (lua_type(L, i) != LUA_TSTRING)
+		luaL_error(L,
+			"%s= must be a name like \"example.com\", a list of them or "
+			"nsnet.domains, not %s",
+			key, text_kind(L, i, kind));
+	size_t len;
+	const char *text = lua_tolstring(L, i, &len);
+	int err = name_set_add(set, text, len);
+	if (err == -ENOMEM)
+		luaL_error(L, "not enough memory");
+	if (err == -EDOM)
+		luaL_error(L, "%s=\"%s\" is an address and no name: use cidr=", key, text);
+	if (err)
+		luaL_error(L,
+			"%s=\"%s\" is no name, \".name\" or \"*.name\" (other scripts need their "
+			"xn-- form)",
+			key, text);
+}
+
+/* The filter is on top of the stack. */
+static void read_names(lua_State *L, int i, enum filter_name which, struct filter *f)
+{
+	static const char *const keys[] = {"domain", "sni", "http_host"};
+	const char *key = keys[which];
+	int self = lua_gettop(L);
+	lua_getfield(L, i, key);
+	int value = lua_gettop(L);
+	f->names[which] = sets_test_names(L, value);
+	if (f->names[which]) {
+		keep_set(L, self);
+	} else if (!lua_isnil(L, value)) {
+		struct name_set *set = &f->own_names[which];
+		int n = lua_istable(L, value) ? (int)lua_objlen(L, value) : 0;
+		if (!lua_istable(L, value))
+			read_name(L, value, key, set);
+		else if (!n)
+			luaL_error(L, "%s={} is empty: it would match nothing", key);
+		for (int k = 1; k <= n; k++) {
+			lua_rawgeti(L, value, k);
+			read_name(L, value + 1, key, set);
+			lua_pop(L, 1);
+		}
+		f->names[which] = set;
+	}
+	lua_pop(L, 1);
+}
+
 static void read_flow_keys(lua_State *L, int i, struct filter *f)
 {
 	lua_getfield(L, i, "port");
@@ -126,11 +193,7 @@ static void read_flow_keys(lua_State *L, int i, struct filter *f)
 		f->has_cidrs = true;
 		f->cidrs = sets_test_cidrs(L, -1);
 		if (f->cidrs) {
-			/* The set stays alive with the filter. */
-			lua_newtable(L);
-			lua_pushvalue(L, -2);
-			lua_rawseti(L, -2, 1);
-			lua_setfenv(L, -3);
+			keep_set(L, lua_gettop(L) - 1);
 		} else {
 			each_value(L, lua_gettop(L), "cidr", f, read_cidr);
 			f->cidrs = &f->own_cidrs;
@@ -170,12 +233,15 @@ struct filter *filter_read(lua_State *L, int i, enum filter_kind kind, const cha
 	const char *what)
 {
 	/* A bit for each key that a kind knows. */
-	static const char *const keys[] = {"port", "cidr", "network", "observe", "dir", "proto"};
-	static const uint8_t known[] = {
-		[FILTER_KIND_FLOW] = 0x07,
-		[FILTER_KIND_HOOK] = 0x0f,
-		[FILTER_KIND_DATA] = 0x13,
-		[FILTER_KIND_PACKET] = 0x33,
+	static const char *const keys[] = {"port", "cidr", "network", "observe", "dir", "proto",
+		"domain", "sni", "http_host", "ech"};
+	static const uint16_t known[] = {
+		[FILTER_KIND_FLOW] = 0x047,
+		[FILTER_KIND_RULE] = 0x3c7,
+		[FILTER_KIND_HOOK] = 0x04f,
+		[FILTER_KIND_BYTES] = 0x3cf,
+		[FILTER_KIND_DATA] = 0x013,
+		[FILTER_KIND_PACKET] = 0x033,
 	};
 	const char *all[16];
 	size_t n = 0;
@@ -189,6 +255,8 @@ struct filter *filter_read(lua_State *L, int i, enum filter_kind kind, const cha
 	args_keys(L, i, all, what);
 
 	struct filter *f = udata_new(L, &filter_class, sizeof(*f));
+	lua_newtable(L); /* what it borrows from stands here */
+	lua_setfenv(L, -2);
 	f->dirs = FILTER_BOTH;
 	read_flow_keys(L, i, f);
 	f->networks = FILTER_ANY;
@@ -198,33 +266,134 @@ struct filter *filter_read(lua_State *L, int i, enum filter_kind kind, const cha
 			read_packet_keys(L, i, f);
 		return f;
 	}
-	if (kind == FILTER_KIND_HOOK)
+	for (size_t k = 0; k < FILTER_NAMES; k++)
+		read_names(L, i, (enum filter_name)k, f);
+	f->ech = args_bool(L, i, "ech", false);
+	if (kind == FILTER_KIND_HOOK || kind == FILTER_KIND_BYTES)
 		f->observe = args_bool(L, i, "observe", false);
 	lua_getfield(L, i, "network");
 	if (!lua_isnil(L, -1)) {
 		f->networks = 0;
-		each_value(L, lua_gettop(L), "network", f, read_network);
+		f->has_network = true;
+		each_value(L, lua_gettop(L), "network", f,
+			kind == FILTER_KIND_RULE ? read_rule_network : read_network);
 	}
 	lua_pop(L, 1);
 	return f;
 }
 
-bool filter_match(const struct filter *f, const struct facts *facts, bool *named)
+/* --- names ----------------------------------------------------------------------------------- */
+
+struct proof {
+	const struct name_set *set;
+	bool within, without; /* names of the address that are in the set, and that are not */
+};
+
+static int prove_one(void *arg, const char *name)
+{
+	struct proof *p = arg;
+	if (name_set_find(p->set, name))
+		p->within = true;
+	else
+		p->without = true;
+	return p->within && p->without;
+}
+
+static struct proof prove(const struct name_set *set, const struct facts *facts)
+{
+	struct proof p = {.set = set};
+	if (facts->names_of)
+		facts->names_of(facts->names_arg, &facts->dst, prove_one, &p);
+	return p;
+}
+
+static enum filter_answer judge_domain(const struct filter *f, const struct facts *facts,
+	enum filter_side side)
+{
+	const struct name_set *set = f->names[FILTER_NAME_DOMAIN];
+	struct proof p = prove(set, facts);
+	bool visible = facts->seen && facts->name;
+	if (side != FILTER_CLOSES) {
+		if (!p.within)
+			return FILTER_NO;
+		if (!visible)
+			return FILTER_YES;
+		return name_set_find(set, facts->name) && (!facts->hidden || f->ech) ? FILTER_YES
+										     : FILTER_NO;
+	}
+	if (visible)
+		return name_set_find(set, facts->name) ? FILTER_YES : FILTER_NO;
+	if (facts->seen || facts->network != FILTER_TCP || (p.within && !p.without))
+		return p.within ? FILTER_YES : FILTER_NO;
+	return FILTER_LATER;
+}
+
+/* sni= and http_host=: @there says whether that is where the name was visible. */
+static enum filter_answer judge_visible(const struct filter *f, const struct name_set *set,
+	const struct facts *facts, bool there, enum filter_side side)
+{
+	if (facts->network != FILTER_TCP)
+		return FILTER_NO;
+	if (!facts->seen)
+		return FILTER_LATER;
+	if (!there || !facts->name || !name_set_find(set, facts->name))
+		return FILTER_NO;
+	return side == FILTER_CLOSES || !facts->hidden || f->ech ? FILTER_YES : FILTER_NO;
+}
+
+static enum filter_answer judge_names(const struct filter *f, const struct facts *facts,
+	enum filter_side side)
+{
+	const struct name_set *sni = f->names[FILTER_NAME_SNI],
+			      *host = f->names[FILTER_NAME_HTTP_HOST];
+	enum filter_answer all = FILTER_YES, a;
+	/* Without a visible name another one on the same address, in QUIC say, would pass. */
+	if (side == FILTER_OPENS && facts->network != FILTER_TCP && !f->has_network)
+		return FILTER_NO;
+	if (f->names[FILTER_NAME_DOMAIN])
+		all = judge_domain(f, facts, side);
+	if (all != FILTER_NO && sni) {
+		a = judge_visible(f, sni, facts, facts->sni, side);
+		all = a == FILTER_YES ? all : a;
+	}
+	if (all != FILTER_NO && host) {
+		a = judge_visible(f, host, facts, facts->http, side);
+		all = a == FILTER_YES ? all : a;
+	}
+	return all;
+}
+
+bool filter_has_names(const struct filter *f)
+{
+	for (size_t i = 0; i < FILTER_NAMES; i++) {
+		if (f->names[i])
+			return true;
+	}
+	return false;
+}
+
+enum filter_answer filter_judge(const struct filter *f, const struct facts *facts,
+	enum filter_side side, bool *named)
 {
 	if (!(f->networks & facts->network))
-		return false;
+		return FILTER_NO;
 	/* The "port" of an echo is its identifier, which no rule means. */
 	if (f->has_ports &&
 		(facts->network == FILTER_ICMP || !port_set_has(&f->ports, facts->dst.port)))
-		return false;
+		return FILTER_NO;
 	if (f->has_cidrs) {
 		int bits = cidr_set_find(f->cidrs, &facts->dst);
 		if (bits < 0)
-			return false;
+			return FILTER_NO;
 		if (bits >= (facts->dst.v == 4 ? FILTER_NAMED_V4 : FILTER_NAMED_V6))
 			*named = true;
 	}
-	return true;
+	return filter_has_names(f) ? judge_names(f, facts, side) : FILTER_YES;
+}
+
+bool filter_match(const struct filter *f, const struct facts *facts, bool *named)
+{
+	return filter_judge(f, facts, FILTER_ASKS, named) == FILTER_YES;
 }
 
 bool filter_match_packet(const struct filter *f, enum hook_dir dir, const struct packet *p)

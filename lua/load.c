@@ -12,6 +12,7 @@
 #include "lua/job.h"
 #include "lua/loader.h"
 #include "lua/module.h"
+#include "lua/named.h"
 #include "lua/modules.h"
 #include "lua/sandbox.h"
 #include "lua/stream.h"
@@ -118,6 +119,8 @@ static struct ruleset *load_new(struct lua_host *h, bool reloading)
 	rs->policy = h->options.policy;
 	rs->name_of = h->options.name_of;
 	rs->name_arg = h->options.name_arg;
+	rs->names_of = h->options.names_of;
+	rs->names_arg = h->options.names_arg;
 	rs->reloading = reloading;
 	lookup_init(&rs->lookup, h->options.loop);
 	list_init(&rs->connections);
@@ -181,6 +184,7 @@ static void load_use(struct lua_host *h, struct ruleset *rs)
 {
 	struct ruleset *old = h->current;
 	h->current = rs;
+	rs->has_names = named_any(rs);
 	h->loaded = time(NULL);
 	scripts_set_hooks(h);
 	if (!old)

@@ -143,49 +143,19 @@ void cidr_set_fini(struct cidr_set *s)
 	memset(s, 0, sizeof(*s));
 }
 
-int name_normalize(const char *name, size_t len, char *out)
+/* FNV-1a from the last byte to the first, so that one pass over a name has the hash of each of its
+ * parents on the way. The set holds what a script's author wrote, so nobody chooses collisions. */
+#define HASH_START 2166136261u
+
+static uint32_t hash_step(uint32_t h, char c)
 {
-	if (len && name[len - 1] == '.')
-		len--;
-	if (!len || len > NAME_MAX_LEN)
-		return -EINVAL;
-	size_t label = 0;
-	for (size_t i = 0; i < len; i++) {
-		char c = name[i];
-		if (c == '.') {
-			if (!label)
-				return -EINVAL;
-			label = 0;
-		} else {
-			if (c >= 'A' && c <= 'Z')
-				c = (char)(c - 'A' + 'a');
-			else if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' ||
-					 c == '_'))
-				return -EINVAL;
-			if (++label > 63)
-				return -EINVAL;
-		}
-		out[i] = c;
-	}
-	if (!label)
-		return -EINVAL;
-	out[len] = 0;
-	return (int)len;
+	return (h ^ (uint8_t)c) * 16777619u;
 }
 
-/* FNV-1a: the set holds what a script's author wrote, so nobody chooses collisions. */
-static uint32_t name_hash(const char *name, size_t len)
+static struct name_entry *name_slot(const struct name_set *s, const char *name, uint32_t hash)
 {
-	uint32_t h = 2166136261u;
-	for (size_t i = 0; i < len; i++)
-		h = (h ^ (uint8_t)name[i]) * 16777619u;
-	return h;
-}
-
-static struct name_entry *name_slot(const struct name_set *s, const char *name, size_t len)
-{
-	uint32_t hash = name_hash(name, len);
-	size_t i = hash & (s->cap - 1);
+	/* The low bits of FNV are weak where names differ in their first bytes only. */
+	size_t i = (hash ^ hash >> 15) & (s->cap - 1);
 	for (;; i = (i + 1) & (s->cap - 1)) {
 		struct name_entry *e = &s->slot[i];
 		if (!e->name)
@@ -207,61 +177,61 @@ static int name_set_grow(struct name_set *s)
 		return -ENOMEM;
 	for (size_t i = 0; i < s->cap; i++) {
 		if (s->slot[i].name)
-			*name_slot(&bigger, s->slot[i].name, strlen(s->slot[i].name)) = s->slot[i];
+			*name_slot(&bigger, s->slot[i].name, s->slot[i].hash) = s->slot[i];
 	}
 	free(s->slot);
 	*s = bigger;
 	return 0;
 }
 
-int name_set_add(struct name_set *s, const char *pattern)
+int name_set_add(struct name_set *s, const char *pattern, size_t len)
 {
-	bool exact = true, below = false;
-	if (!strncmp(pattern, "*.", 2)) {
-		exact = false;
-		below = true;
-		pattern += 2;
-	} else if (pattern[0] == '.') {
-		below = true;
-		pattern++;
-	}
-	char name[NAME_MAX_LEN + 1];
-	int len = name_normalize(pattern, strlen(pattern), name);
-	if (len < 0)
-		return len;
+	char name[DNAME_MAX];
+	enum dname_kind kind;
+	int n = dname_pattern(name, &kind, pattern, len);
+	if (n < 0)
+		return n;
 	int err = name_set_grow(s);
 	if (err)
 		return err;
-	struct name_entry *e = name_slot(s, name, (size_t)len);
+	uint32_t hash = HASH_START;
+	for (int i = n; i > 0; i--)
+		hash = hash_step(hash, name[i - 1]);
+	struct name_entry *e = name_slot(s, name, hash);
 	if (!e->name) {
 		char *copy = strdup(name);
 		if (!copy)
 			return -ENOMEM;
 		e->name = copy;
-		e->hash = name_hash(name, (size_t)len);
+		e->hash = hash;
 		s->used++;
 	}
-	e->exact |= exact;
-	e->below |= below;
+	e->kind |= (uint8_t)kind;
 	s->count++;
 	return 0;
 }
 
+bool name_set_find(const struct name_set *s, const char *name)
+{
+	if (!s->used)
+		return false;
+	uint32_t hash = HASH_START;
+	for (size_t i = strlen(name); i > 0; i--) {
+		if (name[i - 1] == '.') {
+			const struct name_entry *e = name_slot(s, name + i, hash);
+			if (e->name && (e->kind & DNAME_BELOW))
+				return true;
+		}
+		hash = hash_step(hash, name[i - 1]);
+	}
+	const struct name_entry *e = name_slot(s, name, hash);
+	return e->name && (e->kind & DNAME_EXACT);
+}
+
 bool name_set_has(const struct name_set *s, const char *name, size_t len)
 {
-	char text[NAME_MAX_LEN + 1];
-	int n = name_normalize(name, len, text);
-	if (n < 0 || !s->used)
-		return false;
-	const struct name_entry *e = name_slot(s, text, (size_t)n);
-	if (e->name && e->exact)
-		return true;
-	for (const char *dot = strchr(text, '.'); dot; dot = strchr(dot + 1, '.')) {
-		e = name_slot(s, dot + 1, (size_t)(text + n - dot - 1));
-		if (e->name && e->below)
-			return true;
-	}
-	return false;
+	char text[DNAME_MAX];
+	return dname_normalise(text, name, len) > 0 && name_set_find(s, text);
 }
 
 void name_set_fini(struct name_set *s)

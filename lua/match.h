@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "core/addr.h"
+#include "core/dname.h"
 
 /* match - sets of ports, networks and domain names. Pure: knows neither Lua nor flows.
  *
@@ -47,12 +48,11 @@ int cidr_set_add(struct cidr_set *s, const struct cidr *c);
 int cidr_set_find(const struct cidr_set *s, const struct addr *a);
 void cidr_set_fini(struct cidr_set *s);
 
-/* Domain names. "example.com" is that name, ".example.com" also everything below it,
- * "*.example.com" only what is below it. Case and one trailing dot do not count. */
+/* Domain names, by the patterns of dname.h: a hash of the names, and one step a label to ask. */
 struct name_entry {
-	char *name; /* owned, lower case, without the leading dot; NULL = free slot */
+	char *name; /* owned, normal form; NULL = free slot */
 	uint32_t hash;
-	bool exact, below;
+	uint8_t kind; /* enum dname_kind */
 };
 
 struct name_set {
@@ -62,17 +62,12 @@ struct name_set {
 	size_t used;  /* slots taken */
 };
 
-#define NAME_MAX_LEN 253 /* RFC 1035 2.3.4 in text form */
-
-int name_set_add(struct name_set *s, const char *pattern);
-/* True if @name (@len bytes, any case, perhaps with a trailing dot) is in the set. A name
- * that is none (too long, empty label, space, NUL, '/') never is. */
+/* Also -EDOM: an address, which is no name. */
+int name_set_add(struct name_set *s, const char *pattern, size_t len);
+/* True if @name, in normal form, is in the set. */
+bool name_set_find(const struct name_set *s, const char *name);
+/* The same for @len bytes in any form; what is no name never is in it. */
 bool name_set_has(const struct name_set *s, const char *name, size_t len);
 void name_set_fini(struct name_set *s);
-
-/* Lower case and without the trailing dot into @out (NAME_MAX_LEN + 1 bytes). Returns the
- * length, or -EINVAL if it is no host name: the one place that says what a name is. Letters,
- * digits, '-' and '_'; labels of 1..63; other scripts only in their "xn--" form. */
-int name_normalize(const char *name, size_t len, char *out);
 
 #endif

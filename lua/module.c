@@ -80,8 +80,8 @@ static int l_on_connect(lua_State *L)
 
 static int l_on_first_bytes(lua_State *L)
 {
-	struct handler *h =
-		add(L, &loading(L, "on_first_bytes")->greeters, FILTER_KIND_HOOK, "on_first_bytes");
+	struct handler *h = add(L, &loading(L, "on_first_bytes")->greeters, FILTER_KIND_BYTES,
+		"on_first_bytes");
 	h->networks = FILTER_TCP;
 	h->answers = ANSWERS_END | ANSWER(ALLOW);
 	h->advice = "return nsnet.allow, nsnet.deny or nil";

@@ -190,7 +190,7 @@ static int dial_world(lua_State *L, struct task *t, struct stream *s, const stru
 static int dial_wait(lua_State *L, struct task *t, struct stream *s, int network,
 	const char *address, int family, double timeout)
 {
-	char name[NAME_MAX_LEN + 1];
+	char name[DNAME_MAX];
 	struct addr a;
 	uint16_t port = 0;
 	int named = address_read(address, &a, name, &port);
@@ -199,7 +199,7 @@ static int dial_wait(lua_State *L, struct task *t, struct stream *s, int network
 			address);
 	struct ruleset *rs = ruleset_of(L);
 	if (rs->world) {
-		char text[NAME_MAX_LEN + 8];
+		char text[DNAME_MAX + 8];
 		if (named)
 			snprintf(text, sizeof(text), "%s:%u", name, port);
 		return dial_world(L, t, s, rs->world, network,
@@ -294,13 +294,13 @@ static int l_resolve(lua_State *L)
 	size_t len;
 	const char *text = luaL_checklstring(L, 1, &len);
 	int family = 0;
-	char name[NAME_MAX_LEN + 1];
+	char name[DNAME_MAX];
 	struct addr a;
 	if (!lua_isnoneornil(L, 2))
 		family = args_enum(L, 2, "type", types) ? 6 : 4;
 	if (!addr_parse(&a, text) && !a.port)
 		return push_list(L, &a, 1);
-	if (name_normalize(text, len, name) < 0)
+	if (dname_normalise(name, text, len) < 0)
 		return luaL_error(L, "nsnet.resolve: \"%s\" is no name", text);
 	struct call *c = calloc(1, sizeof(*c));
 	if (!c)

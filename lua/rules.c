@@ -133,7 +133,9 @@ struct rules *rules_read(lua_State *L, int i)
 		read_label(L, rule, k, r, env);
 		read_when(L, rule, k, r);
 		push_conditions(L, rule);
-		r->filter = filter_read(L, lua_gettop(L), FILTER_KIND_FLOW, extra, what);
+		r->filter = filter_read(L, lua_gettop(L), FILTER_KIND_RULE, extra, what);
+		if (r->filter->networks & FILTER_DNS && r->when_ref != LUA_NOREF)
+			luaL_error(L, "%s: when= is not asked about network=\"dns\"", what);
 		keep(L, env);
 		lua_settop(L, env);
 		rs->len = (size_t)k;
@@ -142,13 +144,17 @@ struct rules *rules_read(lua_State *L, int i)
 	return rs;
 }
 
-struct rule *rules_find(const struct rules *rs, size_t from, const struct facts *facts, bool *named)
+struct rule *rules_find(const struct rules *rs, size_t from, const struct facts *facts,
+	enum filter_answer *answer, bool *named)
 {
 	for (size_t i = from; i < rs->len; i++) {
+		struct rule *r = &rs->rule[i];
 		bool hit = false;
-		if (filter_match(rs->rule[i].filter, facts, &hit)) {
+		*answer = filter_judge(r->filter, facts,
+			rule_closes(r) ? FILTER_CLOSES : FILTER_OPENS, &hit);
+		if (*answer != FILTER_NO) {
 			*named = hit;
-			return &rs->rule[i];
+			return r;
 		}
 	}
 	return NULL;

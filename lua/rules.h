@@ -33,8 +33,15 @@ void rules_open(lua_State *L);
 /* Compiles the list at @i; pushes the object that owns the block. Raises with what is wrong. */
 struct rules *rules_read(lua_State *L, int i);
 
-/* The first rule at or after @from whose conditions hold (but @when), or NULL. */
+/* The first rule at or after @from whose conditions (but @when) hold or may hold, or NULL. *@answer
+ * says which of both. */
 struct rule *rules_find(const struct rules *rs, size_t from, const struct facts *facts,
-	bool *named);
+	enum filter_answer *answer, bool *named);
+
+/* True if the rule's verdict ends the flow. */
+static inline bool rule_closes(const struct rule *r)
+{
+	return r->verdict.verdict == VERDICT_DENY || r->verdict.verdict == VERDICT_DROP;
+}
 
 #endif

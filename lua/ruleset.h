@@ -45,6 +45,9 @@ struct ruleset {
 	struct policy *policy;                                   /* borrowed */
 	const char *(*name_of)(void *arg, const struct flow *f); /* NULL = names are not known */
 	void *name_arg;
+	filter_names_fn *names_of; /* proof of names; NULL = there is none */
+	void *names_arg;
+	bool has_names; /* some rule or filter has a condition on names */
 	bool loading;   /* handlers may register */
 	bool reloading; /* nsnet.reloading */
 	bool default_set, default_deny;

@@ -111,7 +111,7 @@ static int add_cidr(void *set, const char *text)
 
 static int add_name(void *set, const char *text)
 {
-	return name_set_add(set, text);
+	return name_set_add(set, text, strlen(text));
 }
 
 static void add(lua_State *L, void *set, add_fn *fn, const char *text, const char *where)
@@ -122,7 +122,9 @@ static void add(lua_State *L, void *set, add_fn *fn, const char *text, const cha
 	if (err)
 		luaL_error(L, "%s: \"%s\" is no %s", where, text,
 			fn == add_cidr ? "address or network (host bits must be zero)"
-				       : "domain name");
+				: err == -EDOM
+				? "domain name but an address: use nsnet.cidrs"
+				: "domain name (other scripts need their xn-- form)");
 }
 
 /* One entry a line; what follows '#' is a comment. @text is changed. */
@@ -154,7 +156,10 @@ static int fill(lua_State *L, void *set, add_fn *fn, const char *what)
 			if (lua_type(L, -1) != LUA_TSTRING)
 				return luaL_error(L, "%s: entry %d must be a string, not %s", what,
 					i, text_kind(L, -1, kind));
-			add(L, set, fn, lua_tostring(L, -1), what);
+			const char *text = lua_tostring(L, -1);
+			if (strlen(text) != lua_objlen(L, -1))
+				return luaL_error(L, "%s: entry %d has a NUL in it", what, i);
+			add(L, set, fn, text, what);
 			lua_pop(L, 1);
 		}
 		return 1;
