@@ -161,7 +161,7 @@ int assoc_write(struct assoc *a, const struct virtio_net_hdr *vh, struct iovec *
 	int rc;
 
 	s->down += datagrams;
-	a->flow.bytes_down += payload;
+	flow_count_down(&a->flow, payload, s->loop);
 	rc = tun_writev(s->tun, vh, iov, n);
 	if (unlikely(rc == -EINVAL) &&
 		!a->dead) { /* the device cannot: it is to be tried otherwise */
@@ -207,7 +207,7 @@ static void assoc_forward(struct assoc *a, struct packet *p)
 	rc = dgram_send(&a->dgram, data, n);
 	if (likely(rc == 0)) {
 		s->up++;
-		a->flow.bytes_up += n - s->ops->header;
+		flow_count_up(&a->flow, n - s->ops->header, s->loop);
 	} else if (dgram_is_shortage(-rc)) {
 		s->up_dropped++;
 	} else if (rc != -ECANCELED) {
@@ -239,7 +239,7 @@ static void assoc_shoot(struct assoc_set *s)
 	v->to = NULL; /* out of assoc_close()'s reach */
 	if (v->bundle.count > 1 && dgram_send_bundle(&a->dgram, &v->bundle) == 0) {
 		s->up += v->bundle.packets;
-		a->flow.bytes_up += v->bundle.total;
+		flow_count_up(&a->flow, v->bundle.total, s->loop);
 		expiry_use(&a->expiry);
 	} else {
 		for (unsigned i = 0; i < v->bundle.count && !a->dead; i++)
@@ -304,7 +304,7 @@ static void assoc_connected(struct assoc *a, int fd, bool own)
 	unsigned long missed;
 
 	if (fd >= 0) {
-		flow_set_state(&a->flow, FLOW_STATE_OPEN);
+		policy_opened(s->policy, &a->flow);
 		dgram_start(&a->dgram, &dgram_ops, s->loop, &s->rx, fd,
 			own ? &a->flow.decision.target : NULL, own && s->ops->ping);
 		return;

@@ -128,8 +128,7 @@ static int start_carrying(struct conn *c, int fd)
 	struct ev_loop *loop = c->conns->loop;
 
 	if (!f->shape && !f->decision.data) {
-		relay_start(&c->relay, loop, &c->child, fd, &f->bytes_up, &f->bytes_down,
-			conn_on_relay, c);
+		relay_start(&c->relay, loop, f, &c->child, fd, conn_on_relay, c);
 		c->relay.held = f->decision.first_bytes;
 		return 0;
 	}
@@ -157,7 +156,7 @@ static void conn_accept(void *arg, int fd)
 		conn_refuse(c, -rc);
 		return;
 	}
-	flow_set_state(&c->flow, FLOW_STATE_OPEN);
+	policy_opened(c->conns->policy, &c->flow);
 	free(c->syn);
 	c->syn = NULL;
 	if (start_carrying(c, fd) < 0)
@@ -452,6 +451,7 @@ void conn_open(struct conns *cs, const struct flow_key *key, struct buf *b, stru
 	struct conn *c;
 
 	if (over_limit(cs)) {
+		observe_refused(cs->policy->observers, key, "too many connections");
 		answer_rst(cs->tun, p);
 		buf_put(b);
 		return;
@@ -467,7 +467,7 @@ void conn_open(struct conns *cs, const struct flow_key *key, struct buf *b, stru
 	c->flow.ops = &conn_flow_ops;
 	list_init(&c->quiet);
 	flow_add(cs->flows, &c->flow, key, ev_now(cs->loop));
-	c->seen_at = c->flow.opened;
+	c->seen_at = c->flow.times.asked;
 	cs->count++;
 	if (!ev_is_active(&cs->sweep))
 		ev_timer_again(cs->loop, &cs->sweep);

@@ -52,7 +52,7 @@ static void conns_on_sweep(struct ev_loop *loop, ev_timer *w, int revents)
 	while (!list_empty(&cs->quiet)) {
 		struct conn *c = container_of(cs->quiet.next, struct conn, quiet);
 
-		if (now - c->flow.ended < QUIET_S)
+		if (now - c->flow.times.ended < QUIET_S)
 			break;
 		conn_free(c);
 	}

@@ -159,7 +159,7 @@ static int drain_up(struct detour *d)
 			lane_clear(&d->up);
 			break;
 		}
-		d->flow->bytes_up += (uint64_t)sent;
+		flow_count_up(d->flow, (size_t)sent, d->loop);
 		lane_pop(&d->up, (size_t)sent);
 	}
 	if (!d->up_shut && lane_ended(&d->up, ev_now(d->loop))) {
@@ -189,7 +189,7 @@ static int drain_down(struct detour *d)
 		memcpy(b->data, data, n);
 		if (stack_conn_send(d->child, b, b->data, n) < 0)
 			return -ENOMEM;
-		d->flow->bytes_down += n;
+		flow_count_down(d->flow, n, d->loop);
 		lane_pop(&d->down, n);
 	}
 	if (lane_ended(&d->down, ev_now(d->loop))) {

@@ -48,14 +48,29 @@ static void cancel_judging(struct dnsquery *q)
 		policy->hooks->dns_cancel(policy->hooks->arg, q);
 }
 
+/* Observers hear of each end once: of the answer, or of a child that went away. */
+static void query_tell(struct dnsquery *q, const uint8_t *msg, size_t len)
+{
+	const struct policy *policy = q->pool->policy;
+
+	if (q->told)
+		return;
+	q->told = true;
+	q->took = now() - q->started;
+	if (policy && policy->observers)
+		observe_question(policy->observers, q, msg, len);
+}
+
 void dnsquery_free(struct dnsquery *q)
 {
+	query_tell(q, NULL, 0);
 	cancel_judging(q);
 	resolver_cancel(&q->up);
 	ev_timer_stop(q->pool->loop, &q->timer);
 	list_del(&q->link);
 	list_del(&q->mine);
 	q->pool->count--;
+	decision_fini(&q->decision);
 	free(q->answer);
 	free(q);
 }
@@ -84,6 +99,7 @@ static void query_finish(struct dnsquery *q, uint8_t *msg, size_t len)
 		if (p->seen)
 			p->seen(p->seen_arg, q, msg, len);
 	}
+	query_tell(q, msg, len);
 	list_del(&q->mine); /* the front may end all others that are on it */
 	q->done(q, msg, len);
 	dnsquery_free(q);
@@ -187,27 +203,45 @@ static void log_denied(const struct dnsquery *q, const char *what, const struct 
 		more);
 }
 
-static void query_apply(struct dnsquery *q, enum verdict v, const struct decision *d)
+/* The verdict @v about @q becomes final. Takes the strings of @from, and clears it. */
+static void query_settle(struct dnsquery *q, enum verdict v, struct decision *from)
 {
 	const struct policy *policy = q->pool->policy;
-	struct addr server = d->target;
+	struct decision *d = &q->decision;
 
+	*d = *from;
+	memset(from, 0, sizeof(*from));
 	if (v == VERDICT_NONE)
 		v = policy && policy->default_deny ? VERDICT_DENY : VERDICT_ALLOW;
 	if (policy && policy->dry_run && (v == VERDICT_DENY || v == VERDICT_DROP)) {
 		log_denied(q, "would be denied", d);
+		d->would = v;
 		v = VERDICT_ALLOW;
 	}
-	switch (v) {
+	/* Whatever makes no sense here is no permission. */
+	if (v != VERDICT_ALLOW && v != VERDICT_DROP && v != VERDICT_DENY &&
+		!(v == VERDICT_REDIRECT && d->target.v)) {
+		v = VERDICT_DENY;
+		d->style = DENY_STYLE_REFUSE;
+	}
+	if (v == VERDICT_REDIRECT && !d->target.port)
+		d->target.port = 53;
+	d->verdict = v;
+}
+
+/* Takes the strings of @from, and clears it. */
+static void query_apply(struct dnsquery *q, enum verdict v, struct decision *from)
+{
+	const struct decision *d = &q->decision;
+	bool absent;
+
+	query_settle(q, v, from);
+	switch (d->verdict) {
 	case VERDICT_ALLOW:
 		query_ask(q, NULL);
 		return;
 	case VERDICT_REDIRECT:
-		if (!server.v)
-			break;
-		if (!server.port)
-			server.port = 53;
-		query_ask(q, &server);
+		query_ask(q, &d->target);
 		return;
 	case VERDICT_DROP:
 		q->pool->dropped++;
@@ -219,9 +253,8 @@ static void query_apply(struct dnsquery *q, enum verdict v, const struct decisio
 	default:
 		break;
 	}
-	/* DENY; and whatever makes no sense here is no permission. */
 	q->pool->denied++;
-	bool absent = v == VERDICT_DENY && d->style == DENY_STYLE_UNREACHABLE;
+	absent = d->style == DENY_STYLE_UNREACHABLE;
 	log_denied(q, absent ? "denied (NXDOMAIN)" : "denied (REFUSED)", d);
 	query_ready_error(q, absent ? DNSMSG_RCODE_NXDOMAIN : DNSMSG_RCODE_REFUSED);
 }
@@ -249,7 +282,6 @@ void dnsquery_decide(struct dnsquery *q, enum verdict v, struct decision *d)
 	assert(q->state == DNSQUERY_STATE_JUDGING && v != VERDICT_PENDING);
 	ev_timer_stop(q->pool->loop, &q->timer);
 	query_apply(q, v, d);
-	decision_fini(d);
 }
 
 int dnsquery_supply(struct dnsquery *q, const uint8_t *msg, size_t len)
@@ -321,6 +353,7 @@ static struct dnsquery *query_alloc(struct dnsquery_pool *p, const struct dnsmsg
 	if (m->name_len)
 		dnsmsg_text(m->name, q->name);
 	q->started = now();
+	q->asked_at = ev_now(p->loop);
 	list_init(&q->mine);
 	list_add_tail(&p->bucket[m->id % DNSQUERY_BUCKETS], &q->link);
 	p->count++;

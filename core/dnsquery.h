@@ -67,6 +67,9 @@ struct dnsquery {
 	struct dnsmsg m;            /* m.data = msg; m.name, m.type, m.class are the question */
 	char name[DNSMSG_TEXT_MAX]; /* of the question: dnsmsg_text() */
 	void *policy_data;          /* hooks.dns' own */
+	struct decision decision;   /* verdict NONE until it is judged; a malformed one never is */
+	ev_tstamp asked_at;         /* ev_now() of the loop, seconds since 1970 */
+	double took;                /* seconds until its end, set then */
 
 	/* For the front. */
 	void *owner;      /* its own, e.g. the connection */
@@ -78,6 +81,7 @@ struct dnsquery {
 	dnsquery_fn *done;
 	uint16_t id; /* the child's; in msg the resolver overwrites it */
 	enum dnsquery_state state;
+	bool told;      /* observers know of its end */
 	ev_timer timer; /* JUDGING: the limit; READY: ends the waiting at once */
 	double started; /* monotonic seconds */
 	struct resolver_query up;
@@ -104,7 +108,7 @@ void dnsquery_free(struct dnsquery *q);
  * identifier is set for you) when the verdict ALLOW follows. Returns 0, -EBADMSG or -ENOMEM. */
 int dnsquery_supply(struct dnsquery *q, const uint8_t *msg, size_t len);
 
-/* The late answer of hooks.dns to PENDING. Takes the strings of @d. */
+/* The late answer of hooks.dns to PENDING. Takes the strings of @d, and clears it. */
 void dnsquery_decide(struct dnsquery *q, enum verdict v, struct decision *d);
 
 #endif

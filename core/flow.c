@@ -61,7 +61,7 @@ void flow_add(struct flow_table *t, struct flow *f, const struct flow_key *key, 
 	f->table = t;
 	f->id = t->next_id++;
 	f->state = FLOW_STATE_ASKED;
-	f->opened = now;
+	f->times.asked = now;
 	slot = &t->bucket[f->hash & t->mask];
 	f->bucket = *slot;
 	*slot = f;

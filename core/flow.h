@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "addr.h"
+#include "base.h"
 #include "buf.h"
 #include "list.h"
 #include "packet.h"
@@ -105,12 +106,26 @@ struct decision {
 	bool named;       /* a rule named this very address: the guard lets it pass */
 	bool first_bytes; /* TCP: allowed for now; hooks.first_bytes decides before a byte leaves */
 	bool data;        /* TCP: every byte is shown to hooks.data */
+	enum verdict would; /* DENY or DROP that --dry-run made an ALLOW; else NONE */
 	struct addr target; /* REDIRECT: v != 0; else set by policy to where the dial goes */
 	char *rule;         /* "rules.lua:12", "default", "guard", ... or NULL */
 	char *reason;       /* for people, or NULL */
 };
 
 void decision_fini(struct decision *d); /* frees the strings and clears */
+
+/* When a flow came to its phases: ev_now() of the loop, seconds since 1970. 0: it never came there,
+ * or nobody knows. They are in this order but for the first bytes, which may come either way round,
+ * and, if the verdict needed them, before @judged. */
+struct flow_times {
+	ev_tstamp asked;                /* the child's first packet */
+	ev_tstamp decided;              /* policy's verdict */
+	ev_tstamp dialing;              /* the host's connection was begun */
+	ev_tstamp opened;               /* and made: bytes may move */
+	ev_tstamp judged;               /* the verdict about the first bytes */
+	ev_tstamp first_up, first_down; /* the first payload to the world, to the child */
+	ev_tstamp ended;
+};
 
 struct flow {
 	struct flow_key key;
@@ -122,13 +137,13 @@ struct flow {
 	uint32_t hash;
 	enum flow_state state : 8;
 	enum flow_cause cause : 8;
-	bool asked : 1;          /* hooks saw it, so hooks.close will too */
-	bool waiting : 1;        /* a hook owes an answer: hooks.cancel if the flow ends first */
-	bool retired : 1;        /* its key belongs to a newer flow: see flow_retire() */
-	int error;               /* errno of a failed dial */
-	ev_tstamp opened, ended; /* monotonic seconds: ev_now() of the loop */
-	uint64_t bytes_up;       /* child to world, payload */
-	uint64_t bytes_down;     /* world to child */
+	bool asked : 1;   /* hooks saw it, so hooks.close will too */
+	bool waiting : 1; /* a hook owes an answer: hooks.cancel if the flow ends first */
+	bool retired : 1; /* its key belongs to a newer flow: see flow_retire() */
+	int error;        /* errno of a failed dial */
+	struct flow_times times;
+	uint64_t bytes_up;   /* child to world, payload: see flow_count_up() */
+	uint64_t bytes_down; /* world to child */
 	struct decision decision;
 	struct shape *shape; /* owned; NULL = none; to be set before the flow is OPEN */
 	void *policy;        /* the policy side's own; NULL until it sets it */
@@ -146,7 +161,7 @@ struct flow_table {
 int flow_table_init(struct flow_table *t);
 void flow_table_fini(struct flow_table *t); /* the table must be empty */
 
-/* Enters @f (zeroed by its owner, ops set) under @key: state ASKED, id, opened = @now.
+/* Enters @f (zeroed by its owner, ops set) under @key: state ASKED, id, times.asked = @now.
  * The key must not be in the table. */
 void flow_add(struct flow_table *t, struct flow *f, const struct flow_key *key, ev_tstamp now);
 
@@ -161,6 +176,21 @@ void flow_retire(struct flow *f);
 struct flow *flow_find(struct flow_table *t, const struct flow_key *key);
 
 void flow_set_state(struct flow *f, enum flow_state s);
+
+/* Counts @n payload bytes that were delivered. */
+static inline void flow_count_up(struct flow *f, size_t n, struct ev_loop *loop)
+{
+	if (unlikely(!f->bytes_up && n))
+		f->times.first_up = ev_now(loop);
+	f->bytes_up += n;
+}
+
+static inline void flow_count_down(struct flow *f, size_t n, struct ev_loop *loop)
+{
+	if (unlikely(!f->bytes_down && n))
+		f->times.first_down = ev_now(loop);
+	f->bytes_down += n;
+}
 
 /* "tcp 10.0.0.1:40000 -> 203.0.113.1:80" into @text (FLOW_TEXT_MAX). Returns @text. */
 #define FLOW_TEXT_MAX (2 * ADDR_TEXT_MAX + 16)

@@ -56,6 +56,7 @@ static void gate_route(struct gate *g, struct buf *b, struct packet *p)
 		key.proto = IPPROTO_ICMP;
 	} else if (p->proto != IPPROTO_TCP && p->proto != IPPROTO_UDP) {
 		g->unsupported++;
+		observe_refused(g->policy->observers, &key, "protocol is not carried");
 		buf_put(b);
 		return;
 	}

@@ -58,6 +58,11 @@ static void report(struct policy *p, const struct flow *f)
 		verb, flow_format(f, text), d->reason);
 }
 
+static ev_tstamp policy_now(const struct policy *p)
+{
+	return p->loop ? ev_now(p->loop) : 0;
+}
+
 /* Turns a verdict that policy gave into the final decision: default, target, guard. */
 static void settle(struct policy *p, struct flow *f, enum verdict v)
 {
@@ -74,6 +79,7 @@ static void settle(struct policy *p, struct flow *f, enum verdict v)
 	}
 	if (p->dry_run && (d->verdict == VERDICT_DENY || d->verdict == VERDICT_DROP)) {
 		report(p, f);
+		d->would = d->verdict;
 		d->verdict = VERDICT_ALLOW;
 	}
 	if (d->verdict == VERDICT_ALLOW || d->verdict == VERDICT_VIA)
@@ -95,11 +101,15 @@ static void settle(struct policy *p, struct flow *f, enum verdict v)
 	default:
 		p->allowed++;
 	}
+	if (f->state == FLOW_STATE_ENDED) /* by the hook that was asked */
+		return;
+	f->times.decided = policy_now(p);
+	if (p->observers)
+		observe_decided(p->observers, f);
 }
 
 /* After the connection is open a verdict can only let it live or end it. */
-static enum verdict settle_late(struct policy *p, struct flow *f, enum verdict v,
-	struct decision *d)
+static enum verdict judge_late(struct policy *p, struct flow *f, enum verdict v, struct decision *d)
 {
 	struct decision *now = &f->decision;
 
@@ -116,11 +126,22 @@ static enum verdict settle_late(struct policy *p, struct flow *f, enum verdict v
 	now->verdict = VERDICT_DENY;
 	report(p, f);
 	if (p->dry_run) {
+		now->would = VERDICT_DENY;
 		now->verdict = VERDICT_ALLOW;
 		return VERDICT_ALLOW;
 	}
 	p->denied++;
 	return VERDICT_DENY;
+}
+
+static enum verdict settle_late(struct policy *p, struct flow *f, enum verdict v,
+	struct decision *d)
+{
+	v = judge_late(p, f, v, d);
+	f->times.judged = policy_now(p);
+	if (p->observers)
+		observe_judged(p->observers, f);
+	return v;
 }
 
 enum verdict policy_first_bytes(struct policy *p, struct flow *f, const void *bytes, size_t n,
@@ -185,6 +206,7 @@ int policy_dial(struct policy *p, struct flow *f)
 {
 	int rc;
 
+	f->times.dialing = policy_now(p);
 	if (!p->hooks || !p->hooks->dial) {
 		/* A verdict that needs a dialer is never dialed directly for want of one. */
 		return f->decision.verdict == VERDICT_VIA ? -EOPNOTSUPP : -ENOSYS;
@@ -205,6 +227,14 @@ void policy_dialed(struct policy *p, struct flow *f, int fd, const void *early, 
 	f->ops->dialed(f, fd, early, n); /* last: @f may be gone */
 }
 
+void policy_opened(struct policy *p, struct flow *f)
+{
+	flow_set_state(f, FLOW_STATE_OPEN);
+	f->times.opened = policy_now(p);
+	if (p->observers)
+		observe_opened(p->observers, f);
+}
+
 void policy_end(struct policy *p, struct flow *f, enum flow_cause cause, ev_tstamp now)
 {
 	if (f->state == FLOW_STATE_ENDED)
@@ -215,7 +245,9 @@ void policy_end(struct policy *p, struct flow *f, enum flow_cause cause, ev_tsta
 	}
 	flow_set_state(f, FLOW_STATE_ENDED);
 	f->cause = cause;
-	f->ended = now;
+	f->times.ended = now;
+	if (p->observers)
+		observe_ended(p->observers, f);
 	if (f->asked && p->hooks->close)
 		p->hooks->close(p->hooks->arg, f);
 }

@@ -8,6 +8,7 @@
 #include "flow.h"
 #include "guard.h"
 #include "hook.h"
+#include "observe.h"
 
 /* policy - asks whether a flow may be, and where it goes. One for the process' host.
  *
@@ -16,8 +17,10 @@
  * is no path to a dial that does not come through here. An error anywhere is a deny.
  */
 struct policy {
-	const struct hooks *hooks; /* borrowed; NULL = allow all */
-	struct guard *guard;       /* borrowed */
+	const struct hooks *hooks;  /* borrowed; NULL = allow all */
+	struct guard *guard;        /* borrowed */
+	struct observer *observers; /* NULL = nobody looks: observe.h */
+	struct ev_loop *loop;       /* borrowed: gives flows their times; NULL = they have none */
 	bool default_deny;
 	bool dry_run; /* decide and log, but allow */
 	uint64_t allowed, denied, dropped;
@@ -46,6 +49,9 @@ int policy_dial(struct policy *p, struct flow *f);
 
 /* A dialer's late answer: takes @fd (or a negative errno). Calls f->ops->dialed(). */
 void policy_dialed(struct policy *p, struct flow *f, int fd, const void *early, size_t n);
+
+/* The connection of @f is made: state OPEN. */
+void policy_opened(struct policy *p, struct flow *f);
 
 /* Ends @f: cancels what waits, sets state ENDED and the cause, calls hooks.close once.
  * Does not free. */

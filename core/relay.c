@@ -112,7 +112,7 @@ static bool pump(struct relay *r)
 				return false;
 			return fail(r);
 		}
-		*r->down += (uint64_t)n;
+		flow_count_down(r->flow, (size_t)n, r->loop);
 		if (stack_conn_send(r->child, b, b->data, (size_t)n) < 0) {
 			r->fn(r->arg, RELAY_END_ABORTED);
 			return true;
@@ -169,7 +169,7 @@ static bool flush(struct relay *r)
 			watch_add(r, EV_WRITE);
 			return false;
 		}
-		*r->up += (uint64_t)n;
+		flow_count_up(r->flow, (size_t)n, r->loop);
 		stack_conn_consume(r->child, (size_t)n);
 		if ((size_t)n < len) {
 			watch_add(r, EV_WRITE);
@@ -224,15 +224,14 @@ static void relay_on_ready(struct ev_loop *loop, ev_io *w, int revents)
 		pump(r); /* last: @r may be gone */
 }
 
-void relay_start(struct relay *r, struct ev_loop *loop, struct stack_conn *child, int fd,
-	uint64_t *up, uint64_t *down, relay_fn *fn, void *arg)
+void relay_start(struct relay *r, struct ev_loop *loop, struct flow *flow, struct stack_conn *child,
+	int fd, relay_fn *fn, void *arg)
 {
 	memset(r, 0, sizeof(*r));
 	r->loop = loop;
 	r->child = child;
 	r->fd = fd;
-	r->up = up;
-	r->down = down;
+	r->flow = flow;
 	r->fn = fn;
 	r->arg = arg;
 	ev_io_init(&r->io, relay_on_ready, fd, 0);
@@ -252,7 +251,7 @@ int relay_on_opened(struct relay *r, const void *early, size_t n)
 		memcpy(b->data, at, piece);
 		if (stack_conn_send(r->child, b, b->data, piece) < 0)
 			return -ENOMEM;
-		*r->down += piece;
+		flow_count_down(r->flow, piece, r->loop);
 		at += piece;
 		n -= piece;
 	}

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "flow.h"
 #include "stack.h"
 
 /* relay - joins a stack_conn (the child's side) and a socket (the world's): bytes both ways,
@@ -34,19 +35,18 @@ struct relay {
 	struct ev_loop *loop;
 	struct stack_conn *child; /* borrowed; lives longer */
 	ev_io io;
-	int fd;              /* owned, -1 when closed */
-	uint64_t *up, *down; /* borrowed */
-	uint8_t watching;    /* EV_READ | EV_WRITE */
+	int fd;            /* owned, -1 when closed */
+	struct flow *flow; /* borrowed: counts the bytes delivered to the world, to the child */
+	uint8_t watching;  /* EV_READ | EV_WRITE */
 	bool held : 1; /* set by the owner: nothing of the child's goes out, a verdict is awaited */
 	bool up_shut : 1, down_shut : 1, failed : 1, child_closed : 1;
 	relay_fn *fn;
 	void *arg;
 };
 
-/* Takes @fd, connected and non-blocking. @child's handshake is under way. @up and @down are
- * borrowed and count the bytes delivered to the world and to the child. */
-void relay_start(struct relay *r, struct ev_loop *loop, struct stack_conn *child, int fd,
-	uint64_t *up, uint64_t *down, relay_fn *fn, void *arg);
+/* Takes @fd, connected and non-blocking. @child's handshake is under way. @flow is borrowed. */
+void relay_start(struct relay *r, struct ev_loop *loop, struct flow *flow, struct stack_conn *child,
+	int fd, relay_fn *fn, void *arg);
 
 /* @child's handshake is complete; nothing is read from the socket before. Gives it first the @n
  * bytes that somebody read from the socket already (copied). 0, or -ENOMEM: @n is more than fits.

@@ -21,6 +21,15 @@ static void tun_lost(struct tun *t)
 	t->on_gone(t->arg); /* last: @t may be gone */
 }
 
+static void tun_show(struct tun *t, const struct buf *b, size_t len)
+{
+	const struct iovec iov = {.iov_base = (void *)b->data, .iov_len = len};
+	struct virtio_net_hdr vh;
+
+	memcpy(&vh, b->whole + BUF_HEADROOM - sizeof(vh), sizeof(vh));
+	t->tap(t->tap_arg, true, &vh, &iov, 1);
+}
+
 static void tun_on_readable(struct ev_loop *loop, ev_io *w, int revents)
 {
 	struct tun *t = container_of(w, struct tun, io);
@@ -51,6 +60,8 @@ static void tun_on_readable(struct ev_loop *loop, ev_io *w, int revents)
 		}
 		t->rx_packets++;
 		t->rx_bytes += (size_t)n - vlen;
+		if (unlikely(t->tap))
+			tun_show(t, b, (size_t)n - vlen);
 		t->on_input(t->arg, b, b->data, (size_t)n - vlen);
 	}
 	t->on_batch(t->arg); /* last: @t may be gone */
@@ -101,5 +112,7 @@ int tun_writev(struct tun *t, const struct virtio_net_hdr *vh, struct iovec *iov
 	}
 	t->tx_packets++;
 	t->tx_bytes += (size_t)written - sizeof(none);
+	if (unlikely(t->tap))
+		t->tap(t->tap_arg, false, iov[0].iov_base, iov + 1, n - 1);
 	return 0;
 }

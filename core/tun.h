@@ -4,6 +4,7 @@
 
 #include <ev.h>
 #include <linux/virtio_net.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/uio.h>
 
@@ -31,6 +32,12 @@ typedef void tun_gone_fn(void *arg);
  * @iov are @n pieces of the packet without the virtio header. Must not block. */
 typedef int tun_filter_fn(void *arg, const struct iovec *iov, int n);
 
+/* Shown each packet as it passes the device, if set: what was read, and what was written. @out: it
+ * is from the child. @vh tells whether it is a super-segment (gso_type, gso_size) and where its
+ * checksum is still to be filled in. All is borrowed. */
+typedef void tun_tap_fn(void *arg, bool out, const struct virtio_net_hdr *vh,
+	const struct iovec *iov, int n);
+
 struct tun {
 	struct ev_loop *loop;
 	ev_io io;
@@ -41,6 +48,8 @@ struct tun {
 	tun_gone_fn *on_gone;
 	tun_filter_fn *filter; /* NULL = none */
 	void *arg;
+	tun_tap_fn *tap; /* NULL = none */
+	void *tap_arg;
 	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes, tx_dropped;
 };
 

@@ -169,8 +169,8 @@ static int connection_field(lua_State *L, void *self, int id)
 	case FIELD_DST_PORT:
 		return push_port(L, f, &o->dst);
 	case FIELD_DURATION: {
-		ev_tstamp until = ended ? f->ended : ev_now(vm_of(L)->loop);
-		lua_pushnumber(L, until > f->opened ? until - f->opened : 0);
+		ev_tstamp until = ended ? f->times.ended : ev_now(vm_of(L)->loop);
+		lua_pushnumber(L, until > f->times.asked ? until - f->times.asked : 0);
 		return 1;
 	}
 	case FIELD_HOST:
@@ -186,7 +186,7 @@ static int connection_field(lua_State *L, void *self, int id)
 	case FIELD_NETWORK:
 		return push_text(L, f->ops->network);
 	case FIELD_OPENED:
-		lua_pushnumber(L, f->opened);
+		lua_pushnumber(L, f->times.asked);
 		return 1;
 	case FIELD_REASON:
 		return push_text(L, f->decision.reason);

@@ -87,7 +87,7 @@ static void forgets_the_silent(void **state)
 	settle();
 	ev_invoke(w.loop, &plane.conns.sweep, EV_TIMER);
 	assert_int_equal(plane.conns.quiet_count, 1);
-	container_of(plane.conns.quiet.next, struct conn, quiet)->flow.ended -= 131;
+	container_of(plane.conns.quiet.next, struct conn, quiet)->flow.times.ended -= 131;
 	ev_invoke(w.loop, &plane.conns.sweep, EV_TIMER);
 	assert_int_equal(plane.conns.quiet_count, 0);
 	assert_int_equal(w.flows.count, 0);
