@@ -187,6 +187,7 @@ static int init_policy(struct host *h)
 	h->guard.host4 = inside_self(&h->guard.inside4, INSIDE_HOST4);
 	h->guard.host6 = inside_self(&h->guard.inside6, INSIDE_HOST6);
 	h->guard.allow_host = o->allow_host;
+	h->policy.loop = h->loop;
 	h->policy.guard = &h->guard;
 	h->policy.default_deny = o->default_deny;
 	h->policy.dry_run = o->dry_run;
