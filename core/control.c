@@ -291,7 +291,7 @@ static char *answer(struct control *c, const char *line, size_t len)
 			goto out;
 		}
 		text = grown;
-		strcpy(text + n, "\n");
+		memcpy(text + n, "\n", 2);
 	}
 out:
 	cJSON_Delete(request);
@@ -458,10 +458,12 @@ int control_open(struct control *c, struct ev_loop *loop)
 
 void control_close(struct control *c)
 {
+	struct list *e, *tmp;
+
 	if (!c->loop || c->fd < 0)
 		return;
-	while (!list_empty(&c->clients))
-		client_free(container_of(c->clients.next, struct client, link));
+	list_foreach (e, tmp, &c->clients)
+		client_free(container_of(e, struct client, link));
 	ev_io_stop(c->loop, &c->io);
 	unlink(c->path);
 	close(c->fd);

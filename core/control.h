@@ -28,9 +28,9 @@
 
 struct cJSON; /* <cjson/cJSON.h> */
 
-/* A command: @argument is the request's (borrowed), or NULL if it has none; fills @reply, an object.
- * Returns 0, or a negative errno: then the answer is reply's "error", if there is one, or the errno
- * in words. May close anything but the control itself. */
+/* A command: @argument is the request's (borrowed), or NULL if it has none; fills @reply, an
+ * object. Returns 0, or a negative errno: then the answer is reply's "error", if there is one, or
+ * the errno in words. May close anything but the control itself. */
 typedef int control_fn(void *arg, const char *argument, struct cJSON *reply);
 
 struct control_command {
@@ -62,8 +62,8 @@ void control_close(struct control *c);
 void control_add(struct control *c, const struct control_command *command);
 
 /* Directories where control sockets of this user may be: $XDG_RUNTIME_DIR/nsnet-host and
- * /tmp/nsnet-host-UID, those that exist if @existing. Fills @dir with at most CONTROL_DIRS_MAX paths,
- * returns how many. */
+ * /tmp/nsnet-host-UID, those that exist if @existing. Fills @dir with at most CONTROL_DIRS_MAX
+ * paths, returns how many. */
 size_t control_dirs(char dir[CONTROL_DIRS_MAX][PATH_MAX], bool existing);
 
 /* Connects to the socket at @path. A descriptor, or a negative errno; -ECONNREFUSED: nobody is

@@ -2,7 +2,8 @@
 #ifndef NSNET_CTL_H
 #define NSNET_CTL_H
 
-/* ctl - nsnet-host ctl: asks a running program at its control socket (control.h), prints the answer.
+/* ctl - nsnet-host ctl: asks a running program at its control socket (control.h) and prints the
+ * answer.
  *
  *     nsnet-host ctl [--pid PID] [--json] COMMAND [ARGUMENT]
  *

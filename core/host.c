@@ -13,12 +13,14 @@
 #include "buf.h"
 #include "child.h"
 #include "conn.h"
+#include "control.h"
 #include "dns.h"
 #include "drain.h"
 #include "frag.h"
 #include "gate.h"
 #include "guard.h"
 #include "inside.h"
+#include "inspect.h"
 #include "log.h"
 #include "name.h"
 #include "ping.h"
@@ -50,6 +52,8 @@ struct host {
 	struct gate gate;
 	struct drain drain;
 	struct rules rules;
+	struct control control;
+	struct inspect inspect;
 	int status;
 };
 
@@ -118,10 +122,26 @@ static bool host_on_signal(void *arg, int signo)
 	return signo == SIGHUP && rules_reload(&h->rules);
 }
 
+/* ---- the control socket ---- */
+
+/* A program without one runs, too: control_open() has said why. */
+static void open_control(struct host *h)
+{
+	if (control_open(&h->control, h->loop) < 0)
+		return;
+	h->inspect = (struct inspect){.gate = &h->gate, .name_of = host_name_of, .name_arg = h};
+	inspect_init(&h->inspect, &h->control);
+	rules_control(&h->rules, &h->control);
+}
+
+/* ---- building ---- */
+
 static int start_child(struct host *h, const struct inherit *inherit)
 {
 	const struct options *o = h->o;
 	char dns4[ADDR_TEXT_MAX], dns6[ADDR_TEXT_MAX];
+	char dirs[CONTROL_DIRS_MAX][PATH_MAX];
+	const char *hide[CONTROL_DIRS_MAX + 1] = {NULL};
 	struct child_options c = {
 		.shim =
 			{
@@ -132,6 +152,7 @@ static int start_child(struct host *h, const struct inherit *inherit)
 				.root = o->root,
 				.keep_caps = o->keep_caps,
 				.verbose = o->verbose > 0,
+				.hide = hide,
 				.inherit = inherit,
 			},
 		.linger = o->linger,
@@ -144,10 +165,10 @@ static int start_child(struct host *h, const struct inherit *inherit)
 	c.shim.dns4 = addr_format(&a, false, dns4);
 	a = inside_self(&h->guard.inside6, INSIDE_DNS6);
 	c.shim.dns6 = addr_format(&a, false, dns6);
+	for (size_t i = control_dirs(dirs, true); i-- > 0;)
+		hide[i] = dirs[i];
 	return child_start(&h->child, h->loop, &c);
 }
-
-/* ---- building ---- */
 
 static void set_limits(struct host *h, const struct inherit *inherit)
 {
@@ -301,6 +322,7 @@ int host_run(const struct options *o, const struct inherit *inherit)
 	h.status = init_policy(&h) < 0 ? EXIT_PREFLIGHT : load_rules(&h);
 	if (h.status == 0) {
 		h.status = EXIT_PREFLIGHT;
+		open_control(&h); /* before the child: its directory is hidden from there */
 		tun_fd = start_child(&h, inherit);
 		if (tun_fd >= 0) {
 			if (serve(&h, inherit, tun_fd) < 0)
@@ -308,6 +330,7 @@ int host_run(const struct options *o, const struct inherit *inherit)
 			child_stop(&h.child);
 		}
 	}
+	control_close(&h.control);
 	rules_free(&h.rules);
 	names_fini(&h.names);
 	guard_fini(&h.guard);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base.h"
+#include "ctl.h"
 #include "host.h"
 #include "inherit.h"
 #include "log.h"
@@ -24,7 +25,14 @@ static int run_doctor(struct options *o, const struct inherit *inherit)
 	return preflight_run(stdout, true, NULL, inherit) ? EXIT_PREFLIGHT : 0;
 }
 
+static int run_ctl(struct options *o, const struct inherit *inherit)
+{
+	UNUSED(inherit);
+	return ctl_run(o->argc, o->argv);
+}
+
 static const struct subcommand subcommands[] = {
+	{"ctl", "ctl [--pid PID] [--json] COMMAND [ARGUMENT]", run_ctl},
 	{"doctor", "doctor", run_doctor},
 };
 

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "rules.h"
 
+#include <cjson/cJSON.h>
 #include <errno.h>
 #include <string.h>
 
+#include "base.h"
 #include "log.h"
 
 #include "lua/api.h"
@@ -52,13 +54,87 @@ int rules_load(struct rules *r, const struct options *o, struct ev_loop *loop,
 	return rc;
 }
 
+static int reload(struct rules *r)
+{
+	int status = lua_host_reload(r->lua);
+
+	if (status == 0) /* else it has said what stays in force */
+		log_warn("the rules were loaded again");
+	return status;
+}
+
 bool rules_reload(struct rules *r)
 {
 	if (!r->lua)
 		return false;
-	if (lua_host_reload(r->lua) == 0) /* else it has said what stays in force */
-		log_warn("the rules were loaded again");
+	reload(r);
 	return true;
+}
+
+/* ---- the control socket ---- */
+
+static int no_script(cJSON *reply)
+{
+	cJSON_AddStringToObject(reply, "error", "there are no rules: no script was given");
+	return -ENOENT;
+}
+
+static int command_reload(void *arg, const char *argument, cJSON *reply)
+{
+	struct rules *r = arg;
+
+	UNUSED(argument);
+	if (!r->lua)
+		return no_script(reply);
+	if (reload(r) == 0)
+		return 0;
+	cJSON_AddStringToObject(reply, "error",
+		"the scripts have an error, which nsnet-host has printed: the old rules stay");
+	return -EINVAL;
+}
+
+struct listing {
+	cJSON *list;
+	ev_tstamp now;
+};
+
+static void list_rule(void *arg, const struct lua_rule *r)
+{
+	struct listing *l = arg;
+	cJSON *o = cJSON_CreateObject();
+
+	cJSON_AddStringToObject(o, "kind", r->kind);
+	cJSON_AddStringToObject(o, "where", r->where);
+	if (r->name)
+		cJSON_AddStringToObject(o, "name", r->name);
+	cJSON_AddNumberToObject(o, "hits", (double)r->hits);
+	if (r->last > 0)
+		cJSON_AddNumberToObject(o, "ago", l->now - r->last);
+	cJSON_AddItemToArray(l->list, o);
+}
+
+static int command_rules(void *arg, const char *argument, cJSON *reply)
+{
+	struct rules *r = arg;
+	struct listing l = {.now = ev_now(r->loop)};
+
+	UNUSED(argument);
+	if (!r->lua)
+		return no_script(reply);
+	l.list = cJSON_AddArrayToObject(reply, "rules");
+	lua_host_each_rule(r->lua, list_rule, &l);
+	return 0;
+}
+
+void rules_control(struct rules *r, struct control *c)
+{
+	const struct control_command all[] = {
+		{"rules", "", "rules and handlers, and what they did", command_rules, r},
+		{"reload", "", "load the scripts again", command_reload, r},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(all); i++)
+		control_add(c, &all[i]);
 }
 
 static void on_change(void *arg)

@@ -5,6 +5,7 @@
 #include <ev.h>
 #include <stdbool.h>
 
+#include "control.h"
 #include "flow.h"
 #include "options.h"
 #include "policy.h"
@@ -36,6 +37,9 @@ int rules_start(struct rules *r);
 /* Loads the scripts again, and says whether the new rules or the old are in force. False: there is
  * no script. */
 bool rules_reload(struct rules *r);
+
+/* Adds the commands rules and reload to @c. */
+void rules_control(struct rules *r, struct control *c);
 
 /* The command has ended with @status: runs the on_exit handlers. */
 void rules_exit(struct rules *r, int status);
