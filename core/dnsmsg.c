@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base.h"
 
@@ -397,6 +399,17 @@ const char *dnsmsg_type_name(uint16_t type, char *text)
 	}
 	snprintf(text, 16, "TYPE%u", (unsigned)type);
 	return text;
+}
+
+int dnsmsg_type_of(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(type_names); i++) {
+		if (!strcasecmp(type_names[i].name, name))
+			return type_names[i].type;
+	}
+	size_t digits = strncasecmp(name, "TYPE", 4) ? 0 : strspn(name + 4, "0123456789");
+	long n = digits >= 1 && digits <= 5 && !name[4 + digits] ? strtol(name + 4, NULL, 10) : -1;
+	return n >= 0 && n <= 0xffff ? (int)n : -EINVAL;
 }
 
 const char *dnsmsg_rcode_name(unsigned rcode, char *text)

@@ -120,4 +120,7 @@ size_t dnsmsg_truncate(uint8_t *data, size_t len, size_t max);
 const char *dnsmsg_type_name(uint16_t type, char *text);
 const char *dnsmsg_rcode_name(unsigned rcode, char *text);
 
+/* The type that a name of dnsmsg_type_name() stands for, in any case, or -EINVAL. */
+int dnsmsg_type_of(const char *name);
+
 #endif

@@ -203,6 +203,19 @@ static void log_denied(const struct dnsquery *q, const char *what, const struct 
 		more);
 }
 
+static void query_deny(struct dnsquery *q, const struct decision *d)
+{
+	unsigned rcode = d->style == DENY_STYLE_UNREACHABLE ? DNSMSG_RCODE_NXDOMAIN
+		: d->style == DENY_STYLE_RESET              ? DNSMSG_RCODE_SERVFAIL
+							    : DNSMSG_RCODE_REFUSED;
+	char text[16], what[32];
+
+	q->pool->denied++;
+	snprintf(what, sizeof(what), "denied (%s)", dnsmsg_rcode_name(rcode, text));
+	log_denied(q, what, d);
+	query_ready_error(q, rcode);
+}
+
 /* The verdict @v about @q becomes final. Takes the strings of @from, and clears it. */
 static void query_settle(struct dnsquery *q, enum verdict v, struct decision *from)
 {
@@ -233,7 +246,6 @@ static void query_settle(struct dnsquery *q, enum verdict v, struct decision *fr
 static void query_apply(struct dnsquery *q, enum verdict v, struct decision *from)
 {
 	const struct decision *d = &q->decision;
-	bool absent;
 
 	query_settle(q, v, from);
 	switch (d->verdict) {
@@ -253,10 +265,7 @@ static void query_apply(struct dnsquery *q, enum verdict v, struct decision *fro
 	default:
 		break;
 	}
-	q->pool->denied++;
-	absent = d->style == DENY_STYLE_UNREACHABLE;
-	log_denied(q, absent ? "denied (NXDOMAIN)" : "denied (REFUSED)", d);
-	query_ready_error(q, absent ? DNSMSG_RCODE_NXDOMAIN : DNSMSG_RCODE_REFUSED);
+	query_deny(q, d);
 }
 
 /* The one place where policy says what may be asked: what comes here goes on only through

@@ -54,8 +54,8 @@ struct hooks {
 	/* A question of the child to the resolver (dnsquery.h: name, m.type, src, tcp, msg are
 	 * set). NONE or ALLOW: it is forwarded; ALLOW after dnsquery_supply(): that is the answer.
 	 * REDIRECT: asked at the name server d->target. DENY: REFUSED, or NXDOMAIN with style
-	 * UNREACHABLE. DROP: silence. PENDING: dnsquery_decide() comes later. @q is lent until the
-	 * answer. */
+	 * UNREACHABLE, or SERVFAIL with style RESET: a script failed. DROP: silence. PENDING:
+	 * dnsquery_decide() comes later. @q is lent until the answer. */
 	enum verdict (*dns)(void *arg, struct dnsquery *q, struct decision *d);
 
 	/* A question that waits for dnsquery_decide() ends: forget it. */

@@ -8,10 +8,12 @@
 #include "core/log.h"
 #include "lua/address.h"
 #include "lua/connection.h"
+#include "lua/dnsfilter.h"
 #include "lua/greeting.h"
 #include "lua/job.h"
 #include "lua/limit.h"
 #include "lua/net.h"
+#include "lua/query.h"
 #include "lua/rules.h"
 #include "lua/sets.h"
 #include "lua/stream.h"
@@ -31,12 +33,10 @@ static struct ruleset *loading(lua_State *L, const char *what)
 	return rs;
 }
 
-/* The arguments ([filter,] fn): reads both, adds the handler. */
-static struct handler *add(lua_State *L, struct handlers *hs, enum filter_kind kind,
-	const char *name)
+/* The arguments ([filter,] fn): the index of fn, 2 if there is a filter. */
+static int check_arguments(lua_State *L, const char *name)
 {
 	char text[TEXT_KIND_MAX];
-	const struct filter *filter = NULL;
 	int fn = 1, n = lua_gettop(L);
 	if (n == 2) {
 		fn = 2;
@@ -47,7 +47,16 @@ static struct handler *add(lua_State *L, struct handlers *hs, enum filter_kind k
 	if (n < 1 || n > 2 || !lua_isfunction(L, fn))
 		luaL_error(L, "nsnet.%s takes ([filter,] function); the last argument is %s", name,
 			text_kind(L, n, text));
-	if (n == 2) {
+	return fn;
+}
+
+/* Reads the arguments, adds the handler. */
+static struct handler *add(lua_State *L, struct handlers *hs, enum filter_kind kind,
+	const char *name)
+{
+	const struct filter *filter = NULL;
+	int fn = check_arguments(L, name);
+	if (fn == 2) {
 		lua_pushfstring(L, "nsnet.%s", name);
 		filter = filter_read(L, 1, kind, NULL, lua_tostring(L, -1));
 	}
@@ -101,6 +110,22 @@ static int l_on_flow(lua_State *L)
 	h->networks = FILTER_UDP | FILTER_ICMP;
 	h->answers = ANSWERS_ALL;
 	h->advice = "return nsnet.allow, nsnet.deny or nil";
+	return 0;
+}
+
+static int l_on_dns(lua_State *L)
+{
+	struct ruleset *rs = loading(L, "on_dns");
+	const struct dnsfilter *filter = NULL;
+	int fn = check_arguments(L, "on_dns");
+	if (fn == 2)
+		filter = dnsfilter_read(L, 1, "nsnet.on_dns");
+	struct handler *h =
+		ruleset_add(L, &rs->chain, filter ? lua_gettop(L) : 0, fn, "on_dns", NULL);
+	h->asks = filter;
+	h->networks = FILTER_DNS;
+	h->answers = ANSWERS_END | ANSWER(ALLOW) | ANSWER(REDIRECT);
+	h->advice = "return query:answer{...}, query:forward(), nsnet.deny or nil";
 	return 0;
 }
 
@@ -271,6 +296,7 @@ static const luaL_Reg functions[] = {
 	{"guard", l_guard},
 	{"on_connect", l_on_connect},
 	{"on_flow", l_on_flow},
+	{"on_dns", l_on_dns},
 	{"on_first_bytes", l_on_first_bytes},
 	{"on_data", l_on_data},
 	{"on_packet", l_on_packet},
@@ -292,6 +318,8 @@ void module_open(lua_State *L, struct ruleset *rs)
 	verdict_open(L);
 	filter_open(L);
 	rules_open(L);
+	dnsfilter_open(L);
+	query_open(L);
 	sets_open(L);
 	static const luaL_Reg conn_methods[] = {{"peek", greeting_peek}, {"limit", limit_conn},
 		{NULL, NULL}};

@@ -20,18 +20,20 @@
 struct rules;
 struct trace;
 struct world;
+struct dnsfilter;
 
 struct handler {
 	const struct filter *filter; /* kept by the registry; NULL = everything */
 	const struct rules
-		*rules;     /* kept by the registry; a block of rules instead of a function */
-	int ref;            /* the function */
-	uint8_t networks;   /* which hooks it is for: FILTER_TCP for on_connect, ... */
-	uint16_t answers;   /* verdicts it may give, bits of 1 << enum verdict */
-	const char *advice; /* what to return instead of anything else: static */
-	const char *name;   /* "on_connect": static */
-	char *where;        /* owned: "rules.lua:12", the function's first line */
-	uint64_t *hits;     /* owned: how often it was called, or (rules) had the answer */
+		*rules; /* kept by the registry; a block of rules instead of a function */
+	const struct dnsfilter *asks; /* kept by the registry; of on_dns; NULL = every question */
+	int ref;                      /* the function */
+	uint8_t networks;             /* which hooks it is for: FILTER_TCP for on_connect, ... */
+	uint16_t answers;             /* verdicts it may give, bits of 1 << enum verdict */
+	const char *advice;           /* what to return instead of anything else: static */
+	const char *name;             /* "on_connect": static */
+	char *where;                  /* owned: "rules.lua:12", the function's first line */
+	uint64_t *hits; /* owned: how often it was called, or (rules) had the answer */
 };
 
 struct handlers {

@@ -12,6 +12,7 @@
 #include "lua/chain.h"
 #include "lua/connection.h"
 #include "lua/dialer.h"
+#include "lua/dnschain.h"
 #include "lua/greeting.h"
 #include "lua/tamper.h"
 #include "lua/view.h"
@@ -57,6 +58,18 @@ static bool hook_packet(void *arg, enum hook_dir dir, struct packet *p)
 	return view_ask(h->current, dir, p);
 }
 
+static enum verdict hook_dns(void *arg, struct dnsquery *q, struct decision *d)
+{
+	struct lua_host *h = arg;
+	return dnschain_ask(h->current, q, d);
+}
+
+static void hook_dns_cancel(void *arg, struct dnsquery *q)
+{
+	UNUSED(arg);
+	dnschain_cancel(q);
+}
+
 static void hook_cancel(void *arg, struct flow *f)
 {
 	UNUSED(arg);
@@ -80,17 +93,20 @@ void scripts_set_hooks(struct lua_host *h)
 {
 	const struct ruleset *rs = h->current;
 	/* Dialers and on_close want to know every flow from its beginning. */
-	bool tcp = rs->guards.len || rs->closers.len || rs->dialers.len, flow = tcp;
+	bool tcp = rs->guards.len || rs->closers.len || rs->dialers.len, flow = tcp, dns = false;
 	tcp |= rs->greeters.len || rs->data.len;
 	for (size_t i = 0; i < rs->chain.len; i++) {
 		tcp |= rs->chain.v[i].networks & FILTER_TCP;
 		flow |= (rs->chain.v[i].networks & (FILTER_UDP | FILTER_ICMP)) != 0;
+		dns |= (rs->chain.v[i].networks & FILTER_DNS) != 0;
 	}
 	h->hooks.arg = h;
 	h->hooks.connect = tcp ? hook_ask : NULL;
 	h->hooks.flow = flow ? hook_ask : NULL;
+	h->hooks.dns = dns ? hook_dns : NULL;
 	h->hooks.packet = rs->packets.len ? hook_packet : NULL;
-	/* These also serve the flows of earlier rule sets. */
+	/* These also serve the flows and questions of earlier rule sets. */
+	h->hooks.dns_cancel = hook_dns_cancel;
 	h->hooks.first_bytes = hook_first_bytes;
 	h->hooks.data = hook_data;
 	h->hooks.dial = hook_dial;

@@ -132,6 +132,11 @@ static struct verdict_value *verdict_new(lua_State *L, const struct verdict_valu
 	return v;
 }
 
+void verdict_push(lua_State *L, const struct verdict_value *v)
+{
+	verdict_new(L, v, 0);
+}
+
 static int verdict_call(lua_State *L)
 {
 	const struct verdict_value *from = udata_check(L, 1, &verdict_class, "call");

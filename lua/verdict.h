@@ -17,7 +17,11 @@ struct verdict_value {
 	enum deny_style style;
 	bool named;         /* redirect to the host's own loopback was asked for in so many words */
 	struct addr target; /* REDIRECT; port 0 = the port that the child wanted */
+	unsigned answer;    /* of query:answer(): the number of that answer; else 0 */
 };
+
+/* Pushes @v as a value. Raises for memory. */
+void verdict_push(lua_State *L, const struct verdict_value *v);
 
 /* Sets allow, deny, drop, redirect and via in the table on top of @L. Raises for memory. */
 void verdict_open(lua_State *L);

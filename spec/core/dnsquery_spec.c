@@ -300,7 +300,7 @@ static void verdicts_decide(void **state)
 		{VERDICT_DENY, DENY_STYLE_REFUSE, false, false, DNSMSG_RCODE_REFUSED},
 		{VERDICT_DENY, DENY_STYLE_UNREACHABLE, false, false, DNSMSG_RCODE_NXDOMAIN},
 		{VERDICT_DENY, DENY_STYLE_PROHIBITED, false, false, DNSMSG_RCODE_REFUSED},
-		{VERDICT_DENY, DENY_STYLE_RESET, false, false, DNSMSG_RCODE_REFUSED},
+		{VERDICT_DENY, DENY_STYLE_RESET, false, false, DNSMSG_RCODE_SERVFAIL},
 		{VERDICT_DENY, 0, false, true, -1},
 		{VERDICT_DROP, 0, false, true, -1},
 		/* What makes no sense is no permission, not even in a dry run. */

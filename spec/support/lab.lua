@@ -366,6 +366,25 @@ function Lab:serve_dns(addresses, where, options)
     with({ listening = 53, address = addresses[1] }, options or {}))
 end
 
+--- Starts an authoritative name server of our own (authority.py) with the zone, and a log of what
+-- it was asked: see asked().
+function Lab:serve_authority(label, addresses, zone, options)
+  self:write(label .. ".zone", zone)
+  return self:serve(label, { "python3", "-BS", "/run/repo/spec/support/authority.py", label,
+    unpack(addresses) }, options)
+end
+
+--- How often that server was asked for the name; pattern: a Lua pattern of the whole line instead.
+function Lab:asked(label, name, pattern)
+  local count = 0
+  for line in (self:read(label .. ".log") or ""):gmatch("[^\n]+") do
+    if pattern and line:match(pattern) or line:match("^%a+ (.-) %w+$") == name then
+      count = count + 1
+    end
+  end
+  return count
+end
+
 function Job:out() return self.lab:read(self.name .. ".out") or "" end
 function Job:err() return self.lab:read(self.name .. ".err") or "" end
 function Job:done() return self.lab:read(self.name .. ".rc") ~= nil end
