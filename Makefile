@@ -43,6 +43,12 @@ LUA_CFLAGS  := $(shell pkg-config --cflags luajit 2>/dev/null)
 LUA_LIBS    := $(shell pkg-config --libs luajit 2>/dev/null)
 LWIP_CFLAGS  = -Icore/lwip -isystem $(LWIP_DIR)/src/include
 LIBS = -Wl,--as-needed $(DEPS_LIBS) $(LUA_LIBS)
+# A third of the start is the dynamic linker: where every library is there as an archive, the program
+# is linked without it. STATIC= keeps it dynamic. What the linker warns of, LuaJIT's dlopen() and
+# c-ares' getservbyname(), is never called.
+STATIC ?= $(if $(filter release,$(MODE)),$(call archives,$(filter -l%,$(DEPS_LIBS) $(LUA_LIBS))))
+QUIET_STATIC = -Wl,--no-warnings
+archives = $(if $(filter-out /%,$(foreach l,$(1),$(shell $(CC) -print-file-name=$(l:-l%=lib%.a)))),,yes)
 
 # --- files ---------------------------------------------------------------------------------------
 
@@ -113,7 +119,8 @@ $(patsubst %,$(LWIP_DIR)/%,$(filter-out %/tcp_in.c,$(LWIP_SRC))): | $(LWIP_DIR)/
 
 $(B)/nsnet-host: $(HOST_OBJ)
 	$(SAY) LINK $@
-	$(Q)$(CC) $(LINK_$(MODE)) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(LINK_$(MODE)) $(if $(STATIC),-static-pie $(QUIET_STATIC)) $(LDFLAGS) -o $@ $^ $(LIBS) \
+		$(if $(STATIC),-lm -ldl)
 $(B)/container-shim: $(SHIM_BIN_OBJ)
 	$(SAY) LINK $@
 	$(Q)$(if $(MUSL),$(MUSL) $(subst -static-pie,-static,$(SHIM_$(MODE))),$(CC) $(SHIM_$(MODE))) \

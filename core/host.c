@@ -27,6 +27,7 @@
 #include "policy.h"
 #include "preflight.h"
 #include "rules.h"
+#include "spin.h"
 #include "stack.h"
 #include "tun.h"
 #include "udp.h"
@@ -54,6 +55,7 @@ struct host {
 	struct rules rules;
 	struct control control;
 	struct inspect inspect;
+	struct spin spin;
 	int status;
 };
 
@@ -277,8 +279,10 @@ static int serve(struct host *h, const struct inherit *inherit, int tun_fd)
 	h->status = rules_start(&h->rules);
 	if (h->status == 0)
 		rc = child_go(&h->child);
+	spin_start(&h->spin, h->loop, h->o->busy_poll_us / 1e6);
 	if (h->status == 0 && rc == 0)
 		ev_run(h->loop, 0);
+	spin_stop(&h->spin);
 	rules_stop(&h->rules);
 	drain_stop(&h->drain);
 	tun_stop(&h->tun);
