@@ -4,7 +4,7 @@ local files = require("spec.lint.files")
 local layers = require("spec.lint.layers")
 local scratch = require("spec.support.scratch")
 
-local order = "# lowest first\nbase\nlist log\nstack tun\nlua/vm\nlua/api\nhello\nchild\nhost\n"
+local order = "# lowest first\nbase\nlist log\nstack tun\nlua/vm\nlua/api\nhello\nchild\nrules\n"
 
 describe("the layer checker", function()
   local root
