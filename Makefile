@@ -15,7 +15,8 @@ PACKAGES = build-essential musl-tools dpkg-dev pkg-config libev-dev libluajit-5.
 	libseccomp-dev libc-ares-dev libcjson-dev ca-certificates
 PACKAGES_TEST = libcmocka-dev lua-busted lua-check clang clang-tidy clang-format \
 	libclang-rt-14-dev valgrind iproute2 iputils-ping procps util-linux curl wget git scdoc \
-	dropbear-bin openssh-client bind9-dnsutils dnsmasq-base iperf3 python3 less
+	dropbear-bin openssh-client bind9-dnsutils dnsmasq-base iperf3 python3 less \
+	microsocks tinyproxy-bin libwrap0
 PACKAGES_BENCH = passt slirp4netns
 
 # --- flags ---------------------------------------------------------------------------------------
@@ -105,6 +106,7 @@ deps: ## install what building needs; fetch lwIP
 deps-test: ## install what tests and benchmarks need as well
 	$(Q).ci/packages $(PACKAGES) $(PACKAGES_TEST) $(PACKAGES_BENCH)
 	$(Q)$(MAKE) -s --no-print-directory $(LWIP_DIR)/src/core/tcp_in.c
+	$(Q).ci/unpack dante-server build/dante
 
 ifeq ($(LWIP_DIR),build/lwip)
 build/lwip/src/core/tcp_in.c:
@@ -240,8 +242,8 @@ install: programs ## into PREFIX (/usr/local), below DESTDIR
 uninstall:
 	rm -f $(PROGRAMS:$(B)/%=$(DESTDIR)$(PREFIX)/bin/%) $(MAN:$(B)/%=$(DESTDIR)$(PREFIX)/share/man/man1/%)
 	rm -rf $(DESTDIR)$(PREFIX)/share/nsnet-host
-clean: ## remove what was built, keep lwIP's sources
-	mkdir -p build; find build -mindepth 1 -maxdepth 1 ! -name lwip -exec rm -rf {} +
+clean: ## remove what was built, keep what was fetched
+	mkdir -p build; find build -mindepth 1 -maxdepth 1 ! -name lwip ! -name dante -exec rm -rf {} +
 help: ## this text
 	@awk -F': .*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 

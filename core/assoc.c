@@ -305,6 +305,7 @@ static void assoc_connected(struct assoc *a, int fd, bool own)
 
 	if (fd >= 0) {
 		policy_opened(s->policy, &a->flow);
+		a->dgram.envelope = a->flow.envelope;
 		dgram_start(&a->dgram, &dgram_ops, s->loop, &s->rx, fd,
 			own ? &a->flow.decision.target : NULL, own && s->ops->ping);
 		return;

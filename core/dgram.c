@@ -222,6 +222,17 @@ static void dgram_on_nothing(struct dgram *d, int error, const bool *gone)
 	d->ops->failed(d, error, !d->peer.v); /* last: @d may be gone */
 }
 
+/* Takes the envelope off. */
+static bool dgram_unwrap(struct dgram *d, struct dgram_in *in)
+{
+	size_t n = envelope_open(d->envelope, in->data, in->len);
+
+	in->data += n;
+	in->len -= n;
+	d->rx->foreign += n == 0;
+	return n > 0;
+}
+
 /* Describes the message of slot @i. Returns false if it is not for us. */
 static bool dgram_describe(struct dgram *d, struct dgram_batch *b, int i, struct dgram_in *in)
 {
@@ -231,6 +242,8 @@ static bool dgram_describe(struct dgram *d, struct dgram_batch *b, int i, struct
 	if (!dgram_is_peer(d, m->msg_name))
 		return false;
 	*in = (struct dgram_in){.data = b->buf[i]->data, .len = b->m[i].msg_len};
+	if (unlikely(d->envelope != NULL) && !dgram_unwrap(d, in))
+		return false;
 	in->segment = in->len;
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(m); unlikely(c != NULL); c = CMSG_NXTHDR(m, c)) {
 		memcpy(&n, CMSG_DATA(c), sizeof(n));
@@ -350,12 +363,25 @@ void dgram_mark(struct dgram *d, uint8_t ttl, uint8_t tos)
 	d->tos = tos;
 }
 
+static ssize_t dgram_wrap(const struct dgram *d, const void *data, size_t n)
+{
+	struct iovec iov[] = {
+		{.iov_base = (void *)d->envelope->head, .iov_len = d->envelope->len},
+		{.iov_base = (void *)data, .iov_len = n},
+	};
+	const struct msghdr m = {.msg_iov = iov, .msg_iovlen = ARRAY_LEN(iov)};
+
+	return sendmsg(d->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 static int dgram_send_once(const struct dgram *d, const void *data, size_t n)
 {
 	ssize_t sent;
 
 	do {
-		sent = send(d->fd, data, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+		sent = unlikely(d->envelope != NULL)
+			? dgram_wrap(d, data, n)
+			: send(d->fd, data, n, MSG_DONTWAIT | MSG_NOSIGNAL);
 	} while (unlikely(sent == -1 && errno == EINTR));
 	return sent == -1 ? -errno : 0;
 }

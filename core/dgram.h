@@ -12,6 +12,7 @@
 #include "addr.h"
 #include "buf.h"
 #include "bundle.h"
+#include "envelope.h"
 
 /* dgram - a connected datagram socket of the host: sends, receives in batches, reads the error
  * queue.
@@ -46,7 +47,8 @@ struct dgram_ops {
 /* Where datagrams arrive: shared by many sockets, since one is read at a time. */
 struct dgram_rx {
 	struct dgram_batch *batch; /* owned; NULL until first used */
-	uint64_t foreign;          /* datagrams and errors of strangers, dropped */
+	uint64_t foreign;          /* datagrams and errors of strangers, dropped; also what
+				    * carries no envelope where it should */
 	uint64_t lost;             /* no memory to read them into */
 };
 
@@ -57,15 +59,16 @@ struct dgram {
 	const struct dgram_ops *ops;
 	struct ev_loop *loop;
 	struct dgram_rx *rx;
-	ev_io io;          /* runs from start to close */
-	int fd;            /* owned; -1 = none */
-	struct addr peer;  /* v = 0: a dialer's socket, whose options are not ours */
-	bool *gone;        /* told by dgram_close() while an event runs */
-	uint8_t ttl, tos;  /* as the socket has them */
-	uint8_t fruitless; /* wake-ups in a row that brought nothing */
-	bool packets;      /* reading 0 bytes is the end, no empty datagram (SOCK_SEQPACKET) */
-	bool ping;         /* a ping socket: senders are checked, replies have their TTL */
-	bool bundles;      /* UDP_SEGMENT worked, or was not tried */
+	ev_io io;                        /* runs from start to close */
+	int fd;                          /* owned; -1 = none */
+	struct addr peer;                /* v = 0: a dialer's socket, whose options are not ours */
+	const struct envelope *envelope; /* borrowed; set before the start; NULL = none */
+	bool *gone;                      /* told by dgram_close() while an event runs */
+	uint8_t ttl, tos;                /* as the socket has them */
+	uint8_t fruitless;               /* wake-ups in a row that brought nothing */
+	bool packets; /* reading 0 bytes is the end, no empty datagram (SOCK_SEQPACKET) */
+	bool ping;    /* a ping socket: senders are checked, replies have their TTL */
+	bool bundles; /* UDP_SEGMENT worked, or was not tried */
 };
 
 /* A non-blocking, close-on-exec socket connected to @to, its error queue on: UDP, or with @ping an

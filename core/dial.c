@@ -39,8 +39,25 @@ static void dial_on_timeout(struct ev_loop *loop, ev_timer *w, int revents)
 	finish(container_of(w, struct dial, timer), -ETIMEDOUT);
 }
 
+static int dial_bind(int fd, const struct addr *from)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = addr_to_sockaddr(from, &ss);
+	const int one = 1;
+
+	/* The port is chosen when the destination is known: so each has them all. */
+	setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one));
+	return bind(fd, (struct sockaddr *)&ss, len);
+}
+
 int dial_start(struct dial *d, struct ev_loop *loop, const struct addr *to, double timeout_s,
 	dial_fn *fn, void *arg)
+{
+	return dial_start_from(d, loop, NULL, to, timeout_s, fn, arg);
+}
+
+int dial_start_from(struct dial *d, struct ev_loop *loop, const struct addr *from,
+	const struct addr *to, double timeout_s, dial_fn *fn, void *arg)
 {
 	struct sockaddr_storage ss;
 	socklen_t len = addr_to_sockaddr(to, &ss);
@@ -58,7 +75,8 @@ int dial_start(struct dial *d, struct ev_loop *loop, const struct addr *to, doub
 		return -errno;
 	/* The child's own stack has gathered what it wants to send together. */
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	if (connect(fd, (struct sockaddr *)&ss, len) == -1 && errno != EINPROGRESS) {
+	if ((from && dial_bind(fd, from) == -1) ||
+		(connect(fd, (struct sockaddr *)&ss, len) == -1 && errno != EINPROGRESS)) {
 		error = errno;
 		close(fd);
 		return -error;

@@ -31,6 +31,10 @@ struct dial {
  * once (e.g. -ENETUNREACH, -EMFILE): then the callback does not come. */
 int dial_start(struct dial *d, struct ev_loop *loop, const struct addr *to, double timeout_s,
 	dial_fn *fn, void *arg);
+/* The same from the host's address @from (of @to's family; port 0 = any); NULL = the kernel's
+ * choice. */
+int dial_start_from(struct dial *d, struct ev_loop *loop, const struct addr *from,
+	const struct addr *to, double timeout_s, dial_fn *fn, void *arg);
 
 /* Calls back with @fd (taken) after @delay_s seconds: a dial that takes longer than it does. */
 void dial_delay(struct dial *d, struct ev_loop *loop, int fd, double delay_s, dial_fn *fn,

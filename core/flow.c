@@ -99,6 +99,8 @@ void flow_remove(struct flow *f)
 	decision_fini(&f->decision);
 	shape_free(f->shape);
 	f->shape = NULL;
+	free(f->envelope);
+	f->envelope = NULL;
 }
 
 struct flow *flow_find(struct flow_table *t, const struct flow_key *key)

@@ -9,6 +9,7 @@
 #include "addr.h"
 #include "base.h"
 #include "buf.h"
+#include "envelope.h"
 #include "list.h"
 #include "packet.h"
 #include "shape.h"
@@ -145,8 +146,9 @@ struct flow {
 	uint64_t bytes_up;   /* child to world, payload: see flow_count_up() */
 	uint64_t bytes_down; /* world to child */
 	struct decision decision;
-	struct shape *shape; /* owned; NULL = none; to be set before the flow is OPEN */
-	void *policy;        /* the policy side's own; NULL until it sets it */
+	struct shape *shape;       /* owned; NULL = none; to be set before the flow is OPEN */
+	struct envelope *envelope; /* UDP: the same */
+	void *policy;              /* the policy side's own; NULL until it sets it */
 };
 
 struct flow_table {

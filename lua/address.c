@@ -51,10 +51,28 @@ static int l_ip_bytes(lua_State *L)
 	return 1;
 }
 
+/* nsnet.ip_text(bytes): the address that 4 or 16 bytes are, or nil. */
+static int l_ip_text(lua_State *L)
+{
+	size_t len;
+	char text[ADDR_TEXT_MAX];
+	const char *bytes = luaL_checklstring(L, 1, &len);
+	struct addr a = {.v = len == 4 ? 4 : 6};
+	if (len != 4 && len != 16) {
+		lua_pushnil(L);
+		return 1;
+	}
+	memcpy(a.ip, bytes, len);
+	lua_pushstring(L, addr_format(&a, false, text));
+	return 1;
+}
+
 void address_open(lua_State *L)
 {
 	lua_pushcfunction(L, l_split_address);
 	lua_setfield(L, -2, "split_address");
 	lua_pushcfunction(L, l_ip_bytes);
 	lua_setfield(L, -2, "ip_bytes");
+	lua_pushcfunction(L, l_ip_text);
+	lua_setfield(L, -2, "ip_text");
 }

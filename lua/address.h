@@ -16,7 +16,7 @@
  * bytes, normalized) and @port. Returns 0 for an address, 1 for a name, -EINVAL for neither. */
 int address_read(const char *text, struct addr *a, char *name, uint16_t *port);
 
-/* Sets split_address and ip_bytes in the table on top. Raises for memory. */
+/* Sets split_address, ip_bytes and ip_text in the table on top. Raises for memory. */
 void address_open(lua_State *L);
 
 #endif

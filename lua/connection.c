@@ -383,6 +383,7 @@ void connection_free(struct connection *c)
 	struct ruleset *rs = c->rs;
 	connection_cancel(c);
 	vm_undefer(&c->ending);
+	tether_stop(&c->tether);
 	char why[64];
 	snprintf(why, sizeof(why), "stream belongs to connection #%llu, which ended",
 		(unsigned long long)c->flow->id);

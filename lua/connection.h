@@ -9,6 +9,7 @@
 
 #include "core/flow.h"
 #include "lua/ruleset.h"
+#include "lua/tether.h"
 
 /* connection - a flow as scripts see it: `conn`. One per flow that was asked about; it is
  * flow->policy from the first question to hooks.close.
@@ -38,6 +39,7 @@ struct connection {
 	struct deferred ending;      /* conn:close() */
 	struct deferred dialed;      /* a dialer that answered at once */
 	int dialed_fd;               /* owned while dialed is waiting, or negative errno */
+	struct tether tether;        /* ends the flow with a socket that is not its own */
 	char *early;                 /* owned: what the dialer had read too much */
 	size_t early_len;
 	/* on_first_bytes: what the child sent first, the handler to ask next, peek */

@@ -46,17 +46,42 @@ static int dialer_wrong(struct connection *c, const char *got)
 	return -ECONNREFUSED;
 }
 
+/* The flow ends with the socket it was tied to: the next datagram makes a new one. */
+static void dialer_on_untied(struct tether *t)
+{
+	struct connection *c = container_of(t, struct connection, tether);
+	c->flow->ops->abort(c->flow, FLOW_CAUSE_WORLD_RESET); /* last: @c may be gone */
+}
+
+static int dialer_use(struct connection *c, const struct stream_taken *taken)
+{
+	c->early = taken->early;
+	c->early_len = taken->early_len;
+	free(c->flow->envelope);
+	c->flow->envelope = taken->envelope;
+	if (taken->tied >= 0)
+		tether_start(&c->tether, c->rs->vm.loop, taken->tied, dialer_on_untied);
+	return taken->fd;
+}
+
 /* The answer on the stack of @co: an fd, or a negative errno. */
 static int dialer_judge(struct connection *c, lua_State *co)
 {
 	int n = lua_gettop(co);
 	char kind[TEXT_KIND_MAX];
 	const char *why;
+	struct stream_taken taken;
 	struct stream *s = n == 1 ? stream_test(co, 1) : NULL;
+	if (s && c->facts.network == FILTER_ICMP)
+		return dialer_wrong(c, "a stream for an echo");
+	if (s && stream_is_datagram(s) != (c->facts.network == FILTER_UDP))
+		return dialer_wrong(c,
+			stream_is_datagram(s) ? "a datagram socket for TCP"
+					      : "a stream socket for UDP");
 	if (s) {
-		int fd = stream_take(s, &c->early, &c->early_len, &why);
-		if (fd >= 0)
-			return fd;
+		why = stream_take(s, &taken);
+		if (!why)
+			return dialer_use(c, &taken);
 		vm_complain(&c->rs->vm, c->asked->where, c->asked->name, c->flow,
 			"the dialer returned a stream that cannot be used: %s", why);
 		set_error(c, why);

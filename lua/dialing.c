@@ -53,6 +53,13 @@ static bool dialing_busy(const struct dialing *d)
 	return false;
 }
 
+static int dialing_try(struct dialing_try *t, const struct addr *to)
+{
+	struct dialing *d = t->dialing;
+	return dial_start_from(&t->dial, d->loop, d->from.v ? &d->from : NULL, to, 0,
+		dialing_on_try, t);
+}
+
 /* Starts the next address; ends if there is none and nothing runs. */
 static void dialing_next(struct dialing *d)
 {
@@ -60,7 +67,7 @@ static void dialing_next(struct dialing *d)
 	while (d->next < d->len) {
 		struct dialing_try *t = &d->try[d->next];
 		t->dialing = d;
-		int err = dial_start(&t->dial, d->loop, &d->list[d->next++], 0, dialing_on_try, t);
+		int err = dialing_try(t, &d->list[d->next++]);
 		if (!err) {
 			t->running = true;
 			if (d->next < d->len) {
@@ -142,7 +149,7 @@ int dialing_start(struct dialing *d, const struct addr *a, const char *name, uin
 		d->list[0] = *a;
 		d->len = d->next = 1;
 		t->dialing = d;
-		int err = dial_start(&t->dial, d->loop, a, 0, dialing_on_try, t);
+		int err = dialing_try(t, a);
 		if (err)
 			return err;
 		t->running = true;

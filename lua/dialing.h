@@ -34,6 +34,7 @@ struct dialing_try {
 struct dialing {
 	struct ev_loop *loop;
 	struct lookup *lookup;      /* borrowed */
+	struct addr from;           /* the host's address to dial from; v = 0: any */
 	struct lookup_query *query; /* while the name is looked up */
 	struct addr list[DIALING_MAX];
 	size_t len, next;
@@ -52,6 +53,6 @@ int dialing_start(struct dialing *d, const struct addr *a, const char *name, uin
 /* Gives up without a callback. Safe on an ended one. */
 void dialing_stop(struct dialing *d);
 
-/* Set before dialing_start(): loop, lookup, fn, arg. All else is zeroed by it. */
+/* Set before dialing_start(): loop, lookup, from, fn, arg. All else is zeroed by it. */
 
 #endif

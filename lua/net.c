@@ -30,6 +30,12 @@ enum {
 static const char *const network_names[] = {"tcp", "udp", "unix", NULL};
 static const char *const family_names[] = {"4", "6", NULL};
 
+struct options {
+	double timeout;
+	int family;       /* 0, 4, 6 */
+	struct addr from; /* bind=; v = 0: any */
+};
+
 /* A dial or a lookup that waits. */
 struct call {
 	struct task *task;
@@ -39,6 +45,7 @@ struct call {
 	struct stream *stream;     /* held by ref; NULL for resolve */
 	int ref;
 	uint16_t port;
+	struct addr from;
 };
 
 /* How it ended, for the time of vm_wake(). */
@@ -53,12 +60,15 @@ struct outcome {
 };
 
 /* Connects a datagram or unix socket, which is done at once. The fd or negative errno. */
-static int connect_now(int type, const struct sockaddr *sa, socklen_t len)
+static int connect_now(int type, const struct addr *from, const struct sockaddr *sa, socklen_t len)
 {
+	struct sockaddr_storage ss;
+	socklen_t from_len = from ? addr_to_sockaddr(from, &ss) : 0;
 	int fd = socket(sa->sa_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd == -1)
 		return -errno;
-	if (connect(fd, sa, len) == -1) {
+	if ((from && bind(fd, (struct sockaddr *)&ss, from_len) == -1) ||
+		connect(fd, sa, len) == -1) {
 		int err = -errno;
 		close(fd);
 		return err;
@@ -66,11 +76,11 @@ static int connect_now(int type, const struct sockaddr *sa, socklen_t len)
 	return fd;
 }
 
-static int connect_udp(const struct addr *a)
+static int connect_udp(const struct addr *from, const struct addr *a)
 {
 	struct sockaddr_storage ss;
 	socklen_t len = addr_to_sockaddr(a, &ss);
-	return connect_now(SOCK_DGRAM, (struct sockaddr *)&ss, len);
+	return connect_now(SOCK_DGRAM, from->v ? from : NULL, (struct sockaddr *)&ss, len);
 }
 
 static int connect_unix(lua_State *L, const char *path)
@@ -80,7 +90,7 @@ static int connect_unix(lua_State *L, const char *path)
 		return luaL_error(L, "nsnet.dial: a unix socket's path has 1 to %d bytes",
 			(int)sizeof(sun.sun_path) - 1);
 	memcpy(sun.sun_path, path, strlen(path));
-	return connect_now(SOCK_STREAM, (struct sockaddr *)&sun, sizeof(sun));
+	return connect_now(SOCK_STREAM, NULL, (struct sockaddr *)&sun, sizeof(sun));
 }
 
 /* The stream on top of the stack gets @fd, or the failure is pushed. */
@@ -154,7 +164,7 @@ static void dial_on_lookup(void *arg, const struct addr *list, size_t n, const c
 	if (n) {
 		struct addr a = list[0];
 		a.port = c->port;
-		o.fd = connect_udp(&a);
+		o.fd = connect_udp(&c->from, &a);
 		o.failure = failure_of_errno(-o.fd);
 		o.text = o.fd < 0 ? strerror(-o.fd) : NULL;
 	}
@@ -188,7 +198,7 @@ static int dial_world(lua_State *L, struct task *t, struct stream *s, const stru
 
 /* The part of dial that may have to wait; the stream is on top. */
 static int dial_wait(lua_State *L, struct task *t, struct stream *s, int network,
-	const char *address, int family, double timeout)
+	const char *address, const struct options *o)
 {
 	char name[DNAME_MAX];
 	struct addr a;
@@ -197,27 +207,33 @@ static int dial_wait(lua_State *L, struct task *t, struct stream *s, int network
 	if (named < 0)
 		return luaL_error(L, "nsnet.dial: \"%s\" is no address or name with a port",
 			address);
+	if (!named && o->from.v && o->from.v != a.v)
+		return luaL_error(L, "nsnet.dial: bind= is an address of another family than %s",
+			address);
 	struct ruleset *rs = ruleset_of(L);
 	if (rs->world) {
 		char text[DNAME_MAX + 8];
 		if (named)
 			snprintf(text, sizeof(text), "%s:%u", name, port);
 		return dial_world(L, t, s, rs->world, network,
-			named ? text : addr_format(&a, true, text), timeout);
+			named ? text : addr_format(&a, true, text), o->timeout);
 	}
 	if (network == NETWORK_UDP && !named)
-		return finish_now(L, s, connect_udp(&a), true);
+		return finish_now(L, s, connect_udp(&o->from, &a), true);
 	struct call *c = dial_call(L, t, s);
 	c->port = port;
+	c->from = o->from;
 	int err = 0;
 	if (network == NETWORK_UDP) {
-		c->query = lookup_start(&rs->lookup, name, family, dial_on_lookup, c);
+		c->query = lookup_start(&rs->lookup, name, o->family, dial_on_lookup, c);
 		err = c->query ? 0 : -ENOMEM;
 	} else {
 		c->dialing.loop = rs->vm.loop;
 		c->dialing.lookup = &rs->lookup;
+		c->dialing.from = o->from;
 		c->dialing.fn = dial_on_end;
-		err = dialing_start(&c->dialing, &a, named ? name : NULL, port, family, timeout);
+		err = dialing_start(&c->dialing, &a, named ? name : NULL, port, o->family,
+			o->timeout);
 	}
 	if (err) {
 		luaL_unref(L, LUA_REGISTRYINDEX, c->ref);
@@ -227,31 +243,49 @@ static int dial_wait(lua_State *L, struct task *t, struct stream *s, int network
 	return vm_wait(L, t, dial_cancel, c);
 }
 
+/* Reads the table of options at 3, if there is one. */
+static void read_options(lua_State *L, struct options *o)
+{
+	static const char *const keys[] = {"timeout", "family", "bind", NULL};
+	*o = (struct options){.timeout = DIAL_SECONDS};
+	if (lua_isnoneornil(L, 3))
+		return;
+	luaL_checktype(L, 3, LUA_TTABLE);
+	args_keys(L, 3, keys, "nsnet.dial");
+	o->timeout = args_seconds(L, 3, "timeout", DIAL_SECONDS);
+	lua_getfield(L, 3, "family");
+	if (lua_type(L, -1) == LUA_TNUMBER)
+		lua_tostring(L, -1);
+	if (!lua_isnil(L, -1))
+		o->family = args_enum(L, -1, "family", family_names) ? 6 : 4;
+	lua_getfield(L, 3, "bind");
+	if (!lua_isnil(L, -1)) {
+		const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
+		if (addr_parse(&o->from, text))
+			luaL_error(L, "nsnet.dial: bind= must be an address of this host");
+		if (o->family && o->family != o->from.v)
+			luaL_error(L, "nsnet.dial: bind= and family= contradict each other");
+		o->family = o->from.v;
+	}
+	lua_pop(L, 2);
+}
+
 static int l_dial(lua_State *L)
 {
-	static const char *const keys[] = {"timeout", "family", NULL};
+	struct options o;
 	struct task *t = vm_blocker(L, "nsnet.dial");
 	int network = args_enum(L, 1, "network", network_names);
 	const char *address = luaL_checkstring(L, 2);
-	double timeout = DIAL_SECONDS;
-	int family = 0;
-	if (!lua_isnoneornil(L, 3)) {
-		luaL_checktype(L, 3, LUA_TTABLE);
-		args_keys(L, 3, keys, "nsnet.dial");
-		timeout = args_seconds(L, 3, "timeout", DIAL_SECONDS);
-		lua_getfield(L, 3, "family");
-		if (lua_type(L, -1) == LUA_TNUMBER)
-			lua_tostring(L, -1);
-		if (!lua_isnil(L, -1))
-			family = args_enum(L, -1, "family", family_names) ? 6 : 4;
-	}
+	read_options(L, &o);
+	if (network == NETWORK_UNIX && o.family)
+		return luaL_error(L, "nsnet.dial: a unix socket has no bind= and no family=");
 	const struct world *world = ruleset_of(L)->world;
 	struct stream *s = stream_new(L, t->owned);
 	if (network == NETWORK_UNIX && world)
-		return dial_world(L, t, s, world, network, address, timeout);
+		return dial_world(L, t, s, world, network, address, o.timeout);
 	if (network == NETWORK_UNIX)
 		return finish_now(L, s, connect_unix(L, address), false);
-	return dial_wait(L, t, s, network, address, family, timeout);
+	return dial_wait(L, t, s, network, address, &o);
 }
 
 /* --- resolve --------------------------------------------------------------------------------- */

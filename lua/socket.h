@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "core/envelope.h"
 #include "core/list.h"
 #include "lua/failure.h"
 #include "lua/udata.h"
@@ -50,7 +51,9 @@ struct stream {
 	bool strip; /* read_line: without the line's end */
 	char *out;  /* owned: what write has still to send */
 	size_t out_len, out_sent;
-	struct deferred wake; /* closed under a waiting reader or writer */
+	struct deferred wake;      /* closed under a waiting reader or writer */
+	struct envelope *envelope; /* owned: for the relay, see stream:enclose */
+	int tied;                  /* owned, -1 = none: the socket that it lives with */
 };
 
 extern const struct udata_class stream_class; /* stream.c */

@@ -39,10 +39,12 @@ static const char *const field_names[] = {"local_address", "peer", NULL};
 
 static int l_close(lua_State *L);
 static int l_set_timeout(lua_State *L);
+static int l_enclose(lua_State *L);
 
 static const luaL_Reg methods[] = {
 	{"close", l_close},
 	{"set_timeout", l_set_timeout},
+	{"enclose", l_enclose},
 	{NULL, NULL},
 };
 
@@ -81,7 +83,7 @@ struct stream *stream_new(lua_State *L, struct list *owned)
 		luaL_error(L, "more than %d streams are open", STREAMS_MAX);
 	struct stream *s = udata_new(L, &stream_class, sizeof(*s));
 	s->vm = vm_of(L);
-	s->fd = -1;
+	s->fd = s->tied = -1;
 	s->timeout = IO_SECONDS;
 	s->anchor = LUA_NOREF;
 	s->wake.run = stream_wake;
@@ -119,7 +121,11 @@ void socket_end(struct stream *s, const char *why)
 	pending_stop(s, &s->wr);
 	if (s->fd >= 0)
 		close(s->fd);
-	s->fd = -1;
+	if (s->tied >= 0)
+		close(s->tied);
+	s->fd = s->tied = -1;
+	free(s->envelope);
+	s->envelope = NULL;
 	list_del(&s->owner);
 	open_streams--;
 	if (s->rd.task || s->wr.task)
@@ -156,24 +162,32 @@ void stream_close_all(struct list *owned, const char *why)
 		socket_end(container_of(owned->next, struct stream, owner), why);
 }
 
-int stream_take(struct stream *s, char **early, size_t *len, const char **why)
+bool stream_is_datagram(const struct stream *s)
 {
-	*early = NULL;
-	*len = 0;
-	if (s->gone || s->fd < 0 || s->rd.task || s->wr.task) {
-		*why = s->gone ? s->why : "it is still in use by another coroutine";
-		return -1;
-	}
-	if (s->len) {
+	return s->datagram;
+}
+
+const char *stream_take(struct stream *s, struct stream_taken *taken)
+{
+	*taken = (struct stream_taken){.fd = -1, .tied = -1};
+	if (s->gone)
+		return s->why;
+	if (s->fd < 0 || s->rd.task || s->wr.task)
+		return "it is still in use by another coroutine";
+	taken->fd = s->fd;
+	taken->tied = s->tied;
+	taken->envelope = s->envelope;
+	/* What is left of an enclosed datagram is none of the child's. */
+	if (s->len && !s->envelope) {
 		memmove(s->in, s->in + s->start, s->len);
-		*early = s->in;
-		*len = s->len;
+		taken->early = s->in;
+		taken->early_len = s->len;
 		s->in = NULL;
 	}
-	int fd = s->fd;
-	s->fd = -1;
+	s->fd = s->tied = -1;
+	s->envelope = NULL;
 	socket_end(s, "stream was handed to the relay");
-	return fd;
+	return NULL;
 }
 
 /* The open stream at 1, or raises. */
@@ -264,6 +278,37 @@ static int l_set_timeout(lua_State *L)
 	if (!(n > 0 && n < 1e6))
 		return luaL_error(L, "stream:set_timeout takes seconds, above 0");
 	s->timeout = n;
+	return 0;
+}
+
+/* s:enclose(head[, control]): the relay is to put @head before each datagram and take its like off,
+ * and the flow is to end with @control, a stream that is given away hereby. */
+static int l_enclose(lua_State *L)
+{
+	struct stream *s = socket_check(L, "enclose");
+	size_t len;
+	const char *head = luaL_checklstring(L, 2, &len), *why = NULL;
+	struct stream *control = lua_isnoneornil(L, 3) ? NULL : stream_test(L, 3);
+	struct stream_taken taken = {.tied = -1};
+	if (!s->datagram || s->envelope)
+		return luaL_error(L, "stream:enclose is for a datagram socket, once");
+	if (!lua_isnoneornil(L, 3) && (!control || control->datagram || control->tied >= 0))
+		return luaL_error(L, "stream:enclose takes (header[, the stream it lives with])");
+	struct envelope *e = envelope_new(head, len);
+	if (!e)
+		return luaL_error(L,
+			errno == ENOMEM ? "not enough memory"
+					: "stream:enclose: this is no header of a "
+					  "SOCKS5 datagram (RFC 1928 section 7)");
+	if (control)
+		why = stream_take(control, &taken);
+	if (why) {
+		free(e);
+		return luaL_error(L, "stream:enclose: %s", why);
+	}
+	free(taken.early);
+	s->envelope = e;
+	s->tied = control ? taken.fd : -1;
 	return 0;
 }
 

@@ -28,10 +28,21 @@ void stream_attach(struct stream *s, int fd, bool datagram);
 /* The stream at @i, or NULL. Does not raise. */
 struct stream *stream_test(lua_State *L, int i);
 
-/* Takes the socket out of an open stream for the relay: returns it, with the bytes read ahead in
- * *@early (malloc'd, *@len bytes, or NULL); both are the caller's then. -1 and *@why: there is
- * nothing to take. */
-int stream_take(struct stream *s, char **early, size_t *len, const char **why);
+/* What a relay needs of a stream; all of it is the relay's then. */
+struct stream_taken {
+	int fd;
+	char *early; /* malloc'd: what was read ahead, or NULL */
+	size_t early_len;
+	struct envelope *envelope; /* malloc'd, or NULL */
+	int tied;                  /* fd of a socket that lives as long, or -1 */
+};
+
+/* Takes the socket out of an open stream. NULL, or why there is nothing to take (lent until the
+ * next use of @s). */
+const char *stream_take(struct stream *s, struct stream_taken *taken);
+
+/* True if what it carries are datagrams. */
+bool stream_is_datagram(const struct stream *s);
 
 /* Closes @s. @why is what a later use is told, copied. */
 void stream_close(struct stream *s, const char *why);

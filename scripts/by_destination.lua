@@ -21,16 +21,13 @@ for _, entry in ipairs(TABLE) do
   entry.verdict = entry.dial and nsnet.via(entry.dial) or nsnet.allow
 end
 
-nsnet.on_connect(function(conn)
+local function decide(conn)
   for _, entry in ipairs(TABLE) do
     if entry.to:has(conn.dst_ip) then
       return entry.verdict
     end
   end
-end)
+end
 
-nsnet.on_flow(function(flow)
-  if not TABLE[1].to:has(flow.dst_ip) then
-    return nsnet.deny "not through a proxy"
-  end
-end)
+nsnet.on_connect(decide)
+nsnet.on_flow(decide) -- UDP goes through SOCKS5; through HTTP and through a chain it is refused

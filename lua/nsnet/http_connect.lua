@@ -8,6 +8,9 @@ local http_connect = {}
 
 local HEAD_MAX = 16384
 
+-- 407 asks for credentials; tinyproxy says 401 to wrong ones.
+local DENIED = { ["401"] = true, ["403"] = true, ["407"] = true }
+
 -- RFC 4648 section 4.
 local function base64(text)
   local alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
@@ -49,13 +52,13 @@ function http_connect.handshake(stream, target, options)
   if status:sub(1, 1) ~= "2" then
     return nil,
       ("the proxy answered %s %s"):format(status, reason),
-      (status == "407" or status == "403") and "denied" or "refused"
+      DENIED[status] and "denied" or "refused"
   end
   return true
 end
 
--- options: proxy = "address:port", user, password, timeout (10 s), dial (how to reach the proxy: a
--- dialer, for a chain of proxies).
+-- options: proxy = "address:port", user, password, timeout (10 s), bind (the host's address to
+-- connect from), dial (how to reach the proxy: a dialer, for a chain of proxies).
 function http_connect.dialer(options)
   assert(type(options.proxy) == "string", "http_connect: proxy = \"address:port\" is missing")
   local timeout = options.timeout or 10
@@ -71,7 +74,8 @@ function http_connect.dialer(options)
     if options.dial then
       stream, err, code = options.dial("tcp", options.proxy, conn)
     else
-      stream, err, code = nsnet.dial("tcp", options.proxy, { timeout = timeout })
+      stream, err, code =
+        nsnet.dial("tcp", options.proxy, { timeout = timeout, bind = options.bind })
     end
     if not stream then
       return nil, "proxy: " .. err, code

@@ -1,10 +1,11 @@
 -- SPDX-License-Identifier: MIT
--- socks5.lua - a dialer through a SOCKS5 proxy (RFC 1928, user and password RFC 1929). TCP only.
+-- socks5.lua - a dialer through a SOCKS5 proxy (RFC 1928, user and password RFC 1929).
 --
 --   local socks5 = require "nsnet.socks5"
---   nsnet.dialer({ network = "tcp" }, socks5.dialer { proxy = "127.0.0.1:1080" })
+--   nsnet.dialer(socks5.dialer { proxy = "127.0.0.1:1080" })
 --
--- The proxy is given the name where one is known, so that it resolves; else the address.
+-- The proxy is given the name where one is known, so that it resolves; else the address. TCP goes
+-- by CONNECT, each UDP flow by an association of its own; a proxy that has none refuses the flow.
 
 local socks5 = {}
 
@@ -77,6 +78,28 @@ local function destination(host, port)
   return "\3" .. byte_string(host, "the name") .. tail
 end
 
+-- The address and port in a reply whose first bytes say of which kind, or nil, message, code.
+local function read_address(stream, kind)
+  local len = ADDRESS_LEN[kind]
+  if kind == 3 then
+    local size, err, code = stream:read_exact(1)
+    if not size then
+      return nil, err, code
+    end
+    len = size:byte()
+  elseif not len then
+    return nil, "SOCKS5: bad address type in the reply", "proto"
+  end
+  local rest, err, code = stream:read_exact(len + 2)
+  if not rest then
+    return nil, err, code
+  end
+  local high, low = rest:byte(-2, -1)
+  local host = rest:sub(1, len)
+  return kind == 3 and host or nsnet.ip_text(host), high * 256 + low
+end
+
+-- The proxy's own address and port for what was asked, or nil, message, code.
 local function read_reply(stream)
   local head, err, code = stream:read_exact(4)
   if not head then
@@ -90,43 +113,82 @@ local function read_reply(stream)
     local known = REPLY[reply] or { ("reply %d"):format(reply), "proto" }
     return nil, "SOCKS5: " .. known[1], known[2]
   end
-  local len = ADDRESS_LEN[kind]
-  if kind == 3 then
-    local size
-    size, err, code = stream:read_exact(1)
-    if not size then
-      return nil, err, code
-    end
-    len = size:byte()
-  elseif not len then
-    return nil, "SOCKS5: bad address type in the reply", "proto"
-  end
-  local rest
-  rest, err, code = stream:read_exact(len + 2) -- the proxy's own address and port: not needed
-  if not rest then
-    return nil, err, code
-  end
-  return true
+  return read_address(stream, kind)
 end
 
--- Asks for a connection to a host (a name or an address) over a stream to the proxy. True, or nil,
--- message, code.
-function socks5.handshake(stream, host, port, options)
+local CONNECT, UDP_ASSOCIATE = 1, 3
+
+local function request(stream, command, host, port, options)
   local user = options.user and byte_string(options.user, "user")
   local password = user and byte_string(options.password or "", "password")
   local ok, err, code = choose_method(stream, user, password)
   if not ok then
     return nil, err, code
   end
-  ok, err, code = stream:write("\5\1\0" .. destination(host, port))
+  ok, err, code = stream:write("\5" .. string.char(command) .. "\0" .. destination(host, port))
   if not ok then
     return nil, err, code
   end
   return read_reply(stream)
 end
 
--- options: proxy = "address:port", user, password, timeout (10 s), dial (how to reach the proxy: a
--- dialer, for a chain of proxies).
+-- Asks for a connection to a host (a name or an address) over a stream to the proxy. True, or nil,
+-- message, code.
+function socks5.handshake(stream, host, port, options)
+  local bound, err, code = request(stream, CONNECT, host, port, options)
+  if not bound then
+    return nil, err, code
+  end
+  return true
+end
+
+local function connect(stream, host, port, options)
+  local ok, err, code = socks5.handshake(stream, host, port, options)
+  if not ok then
+    return nil, err, code
+  end
+  return stream
+end
+
+-- The association lasts as long as the stream that asked for it. We do not know yet from where we
+-- will send: all zeros say so. In the answer they say "the address that you know".
+local function associate(stream, host, port, options)
+  local relay, relay_port, code = request(stream, UDP_ASSOCIATE, "0.0.0.0", 0, options)
+  if not relay then
+    return nil, relay_port, code
+  end
+  if relay == "0.0.0.0" or relay == "::" then
+    relay = nsnet.split_address(stream.peer)
+  end
+  local address = (relay:find(":", 1, true) and "[%s]:%d" or "%s:%d"):format(relay, relay_port)
+  if not pcall(nsnet.split_address, address) then
+    return nil, "SOCKS5: the proxy's UDP relay is no address", "proto"
+  end
+  local udp, err
+  udp, err, code = nsnet.dial("udp", address, { bind = options.bind })
+  if not udp then
+    return nil, "SOCKS5: the proxy's UDP relay: " .. err, code
+  end
+  udp:enclose("\0\0\0" .. destination(host, port), stream)
+  return udp
+end
+
+local function reach(options, timeout, conn)
+  local stream, err, code
+  if options.dial then
+    stream, err, code = options.dial("tcp", options.proxy, conn)
+  else
+    stream, err, code = nsnet.dial("tcp", options.proxy, { timeout = timeout, bind = options.bind })
+  end
+  if not stream then
+    return nil, "proxy: " .. err, code
+  end
+  stream:set_timeout(timeout)
+  return stream
+end
+
+-- options: proxy = "address:port", user, password, timeout (10 s), bind (the host's address to
+-- connect from), dial (how to reach the proxy: a dialer, for a chain of proxies).
 function socks5.dialer(options)
   assert(type(options.proxy) == "string", "socks5: proxy = \"address:port\" is missing")
   if options.user then
@@ -135,30 +197,26 @@ function socks5.dialer(options)
   end
   local timeout = options.timeout or 10
   return function(network, address, conn)
-    if network ~= "tcp" then
-      return nil, "SOCKS5: only TCP goes through this proxy", "denied"
+    if network ~= "tcp" and network ~= "udp" then
+      return nil, ("SOCKS5 carries no %s"):format(network), "denied"
+    elseif network == "udp" and options.dial then
+      return nil, "SOCKS5: UDP cannot go through a chain of proxies", "denied"
     end
     local host, port = nsnet.split_address(address)
     if conn and conn.host and conn.dst_ip == host then
       host = conn.host
     end
-    local stream, err, code
-    if options.dial then
-      stream, err, code = options.dial("tcp", options.proxy, conn)
-    else
-      stream, err, code = nsnet.dial("tcp", options.proxy, { timeout = timeout })
-    end
+    local stream, err, code = reach(options, timeout, conn)
     if not stream then
-      return nil, "proxy: " .. err, code
+      return nil, err, code
     end
-    stream:set_timeout(timeout)
-    local ok
-    ok, err, code = socks5.handshake(stream, host, port, options)
-    if not ok then
+    local made
+    made, err, code = (network == "tcp" and connect or associate)(stream, host, port, options)
+    if not made then
       stream:close()
       return nil, err, code
     end
-    return stream
+    return made
   end
 end
 

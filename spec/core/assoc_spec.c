@@ -294,6 +294,53 @@ static void uses_the_socket_of_a_dialer(void **state)
 	assert_int_equal(w.cause, FLOW_CAUSE_CLOSED);
 }
 
+/* RFC 1928 section 7: what leaves is in an envelope, and what comes without the right one is not
+ * for the child. */
+static void puts_datagrams_in_the_envelope_of_the_flow(void **state)
+{
+	static const char head[] = "\0\0\0\1\xcb\0\x71\5\0\x35";
+	const size_t n = sizeof(head) - 1;
+	int pair[2];
+	char bytes[64];
+
+	NEEDS_WORLD;
+	w.hooks.dial = world_on_dial;
+	w.dial = -EINPROGRESS;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair),
+		0);
+	world_child_udp(CHILD4, SERVER4, "one", 3);
+	w.last->envelope = envelope_new(head, n);
+	assert_non_null(w.last->envelope);
+	policy_dialed(&w.policy, w.last, pair[0], NULL, 0);
+	/* The one that waited, an empty one, and several of one batch. */
+	world_child_udp(CHILD4, SERVER4, "", 0);
+	for (int i = 0; i < 3; i++)
+		world_child_udp(CHILD4, SERVER4, "many", 4);
+	assert_int_equal(read(pair[1], bytes, sizeof(bytes)), n + 3);
+	assert_memory_equal(bytes, head, n);
+	assert_memory_equal(bytes + n, "one", 3);
+	assert_int_equal(read(pair[1], bytes, sizeof(bytes)), n);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(read(pair[1], bytes, sizeof(bytes)), n + 4);
+	assert_int_equal(w.last->bytes_up, 3 + 3 * 4);
+	/* Strangers, nonsense, and then the peer. */
+	assert_int_equal(write(pair[1], "\0\0\0\1\xcb\0\x71\6\0\x35no", n + 2), n + 2);
+	assert_int_equal(write(pair[1], "no", 2), 2);
+	assert_int_equal(write(pair[1], "", 0), 0);
+	memcpy(bytes, head, n);
+	memcpy(bytes + n, "yes", 3);
+	assert_int_equal(write(pair[1], bytes, n + 3), n + 3);
+	assert_int_equal(write(pair[1], bytes, n), n);
+	world_child_next();
+	world_assert_from_to(SERVER4, CHILD4);
+	assert_int_equal(w.p.len - w.p.payload, 3);
+	assert_memory_equal(w.p.data + w.p.payload, "yes", 3);
+	world_child_next();
+	assert_int_equal(w.p.len - w.p.payload, 0);
+	assert_int_equal(w.udp.set.rx.foreign, 3);
+	close(pair[1]);
+}
+
 static void a_dialer_that_is_asked_for_and_missing_fails(void **state)
 {
 	struct decision d = {.named = true};
@@ -408,6 +455,7 @@ int main(void)
 		IN_WORLD(ends_what_is_idle),
 		IN_WORLD(a_want_of_descriptors_costs_one_datagram),
 		IN_WORLD(uses_the_socket_of_a_dialer),
+		IN_WORLD(puts_datagrams_in_the_envelope_of_the_flow),
 		IN_WORLD(a_dialer_that_is_asked_for_and_missing_fails),
 		IN_WORLD(an_end_takes_what_was_put_off_along),
 		IN_WORLD(a_hook_may_abort_the_flow_at_any_time),

@@ -11,45 +11,7 @@
 #include "spec/lua/peer.h"
 #include "spec/lua/rig.h"
 
-#define steps(...) ((const char *const[]){__VA_ARGS__, NULL})
-
-/* Asks for a flow to @dst and dials it. Returns the fd or negative errno of the dialer, or what
- * policy_dial said. */
-static int dial(struct rig *r, struct rig_flow *f, uint32_t proto, const char *dst)
-{
-	if (!rig_ask(r, f, proto, dst))
-		rig_wait(r, f);
-	flow_set_state(&f->flow, FLOW_STATE_DIALING);
-	int rc = policy_dial(&r->policy, &f->flow);
-	if (rc != -EINPROGRESS)
-		return rc;
-	assert_int_equal(f->dialed, 0);
-	for (int i = 0; !f->dialed && i < 10000; i++)
-		ev_run(r->loop, EVRUN_ONCE);
-	assert_int_equal(f->dialed, 1);
-	return f->fd;
-}
-
-static char received[256];
-
-/* What the dialed socket carries, after @f->early, until its end. */
-static const char *drain(struct rig_flow *f)
-{
-	size_t n = f->early_len;
-	memcpy(received, f->early, n);
-	for (;;) {
-		ssize_t got = recv(f->fd, received + n, sizeof(received) - 1 - n, 0);
-		if (got > 0)
-			n += (size_t)got;
-		else if (got == 0 || errno != EAGAIN)
-			break;
-		else
-			usleep(500);
-	}
-	received[n] = 0;
-	close(f->fd);
-	return received;
-}
+#include "spec/lua/dial.h"
 
 static void a_dialer_gives_its_stream_to_the_relay(void **state)
 {
@@ -112,8 +74,8 @@ static void a_failing_dialer_is_a_failed_connect(void **state)
 		{"error 'boom'", -ECONNREFUSED, "rules.lua:1: boom"},
 		{"nsnet.sleep(0.001) error 'late'", -ECONNREFUSED, "rules.lua:1: late"},
 		{"while true do end", -ECONNREFUSED, "CPU budget of 10 ms exceeded"},
-		{"local s = nsnet.dial('udp', '127.0.0.1:9') s:close() return s", -ECONNREFUSED,
-			"a stream that cannot be used: stream is closed"},
+		{"return nsnet.dial('udp', '127.0.0.1:9')", -ECONNREFUSED,
+			"the dialer returned a datagram socket for TCP"},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		for (int via = 0; via < 3; via++) {
@@ -150,8 +112,12 @@ static void a_datagram_dialer_gives_a_datagram_socket(void **state)
 	struct rig_flow f;
 	rig_open(&r);
 	rig_run(&r,
-		"nsnet.dialer({ network = 'udp' }, function(_, address)\n"
-		"  return nsnet.dial('udp', '127.0.0.1:9') end)");
+		"nsnet.dialer({ network = 'udp' }, function(_, address, conn)\n"
+		"  local s = nsnet.dial('udp', '127.0.0.1:9', { bind = '127.0.0.9' })\n"
+		"  assert(s.local_address:find '^127%.0%.0%.9:')\n"
+		"  if conn.dst_port == 54 then s:close() end\n"
+		"  return s\n"
+		"end)");
 	assert_true(dial(&r, &f, IPPROTO_UDP, "198.51.100.7:53") >= 0);
 	int type;
 	socklen_t len = sizeof(type);
@@ -159,6 +125,37 @@ static void a_datagram_dialer_gives_a_datagram_socket(void **state)
 	assert_int_equal(type, SOCK_DGRAM);
 	close(f.fd);
 	rig_end(&r, &f, FLOW_CAUSE_CLOSED);
+	assert_int_equal(dial(&r, &f, IPPROTO_UDP, "198.51.100.7:54"), -ECONNREFUSED);
+	assert_has(rig_log(&r), "a stream that cannot be used: stream is closed");
+	rig_end(&r, &f, FLOW_CAUSE_DIAL_FAILED);
+	rig_close(&r);
+}
+
+static void a_stream_is_no_way_for_datagrams(void **state)
+{
+	(void)state;
+	struct rig r;
+	struct rig_flow f;
+	struct peer p = {0};
+	char code[256];
+	peer_start(&p, steps("S"));
+	snprintf(code, sizeof(code),
+		"nsnet.dialer(function() return nsnet.dial('tcp', '127.0.0.1:%d') end)", p.port);
+	rig_open(&r);
+	rig_run(&r, code);
+	assert_int_equal(dial(&r, &f, IPPROTO_UDP, "198.51.100.7:53"), -ECONNREFUSED);
+	assert_has(rig_log(&r), "the dialer returned a stream socket for UDP");
+	rig_end(&r, &f, FLOW_CAUSE_DIAL_FAILED);
+	rig_close(&r);
+	rig_open(&r);
+	rig_run(&r,
+		"nsnet.on_flow(function() return nsnet.via(function()\n"
+		"  return nsnet.dial('udp', '127.0.0.1:9') end) end)");
+	assert_int_equal(dial(&r, &f, IPPROTO_ICMP, "198.51.100.7"), -ECONNREFUSED);
+	assert_has(rig_log(&r), "the dialer returned a stream for an echo");
+	rig_end(&r, &f, FLOW_CAUSE_DIAL_FAILED);
+	assert_int_equal(stream_count(), 0);
+	assert_true(peer_stop(&p, false));
 	rig_close(&r);
 }
 
@@ -169,6 +166,7 @@ static void an_abandoned_dialer_leaves_nothing(void **state)
 		"nsnet.sleep(100)", "local s = nsnet.dial('tcp', PEER) s:read(1)",
 		"return nsnet.dial('udp', '127.0.0.1:9')", /* answered at once, not yet taken */
 	};
+	static const uint32_t protos[] = {IPPROTO_TCP, IPPROTO_TCP, IPPROTO_UDP};
 	for (size_t i = 0; i < ARRAY_LEN(waits); i++) {
 		struct rig r;
 		struct rig_flow f;
@@ -181,7 +179,7 @@ static void an_abandoned_dialer_leaves_nothing(void **state)
 			"nsnet.on_close(function(c) print('end') end)",
 			p.port, waits[i]);
 		rig_run(&r, code);
-		assert_true(rig_ask(&r, &f, IPPROTO_TCP, "198.51.100.7:443"));
+		assert_true(rig_ask(&r, &f, protos[i], "198.51.100.7:443"));
 		flow_set_state(&f.flow, FLOW_STATE_DIALING);
 		assert_int_equal(policy_dial(&r.policy, &f.flow), -EINPROGRESS);
 		if (i < 2) {
@@ -200,127 +198,44 @@ static void an_abandoned_dialer_leaves_nothing(void **state)
 	}
 }
 
-/* Dials 198.51.100.7:443 through the library's @maker and the proxy @p. */
-static int through(struct rig *r, struct rig_flow *f, const char *maker, const char *options,
-	struct peer *p)
-{
-	char code[512];
-	snprintf(code, sizeof(code),
-		"local p = require 'nsnet.%s'\n"
-		"nsnet.dialer({ network = 'tcp' }, p.dialer { proxy = '127.0.0.1:%d', timeout = "
-		"0.2%s })\n"
-		"nsnet.on_close(function(c) if c.dial_error then print(c.dial_error) end end)\n",
-		maker, p->port, options ? options : "");
-	rig_open(r);
-	rig_run(r, code);
-	return dial(r, f, IPPROTO_TCP, "198.51.100.7:443");
-}
-
-static void socks5_speaks_its_protocol(void **state)
-{
-	(void)state;
-	struct rig r;
-	struct rig_flow f;
-	struct peer p;
-
-	/* Without authentication; early bytes of the destination stay for the relay. */
-	p = (struct peer){.step_len = {3, 2, 10, 10 + 5}};
-	peer_start(&p,
-		steps(">\5\1\0", "<\5\0", ">\5\1\0\1\xc6\x33\x64\7\1\xbb",
-			"<\5\0\0\1\0\0\0\0\0\0SSH-2"));
-	assert_true(through(&r, &f, "socks5", NULL, &p) >= 0);
-	assert_string_equal(drain(&f), "SSH-2");
-	rig_end(&r, &f, FLOW_CAUSE_CLOSED);
-	assert_true(peer_stop(&p, false));
-	rig_close(&r);
-
-	/* User and password, the reply in single bytes with a name as bound address. */
-	p = (struct peer){.step_len = {4, 2, 0, 2, 10, 0, 10}};
-	peer_start(&p,
-		steps(">\5\2\0\2", "<\5\2", ">\1\2me\3pwd", "<\1\0",
-			">\5\1\0\1\xc6\x33\x64\7\1\xbb", ".", "<\5\0\0\3\3abc\0\1"));
-	assert_true(through(&r, &f, "socks5", ", user = 'me', password = 'pwd'", &p) >= 0);
-	assert_string_equal(drain(&f), "");
-	rig_end(&r, &f, FLOW_CAUSE_CLOSED);
-	assert_true(peer_stop(&p, false));
-	rig_close(&r);
-
-	static const struct {
-		const char *steps[6];
-		size_t len[6];
-		int err;
-		const char *text;
-	} bad[] = {
-		{{">\5\1\0", "<\5\0", ">\5\1\0\1\xc6\x33\x64\7\1\xbb", "<\5\5\0\1"}, {3, 2, 10, 4},
-			-ECONNREFUSED, "SOCKS5: connection refused"},
-		{{">\5\1\0", "<\5\0", ">\5\1\0\1\xc6\x33\x64\7\1\xbb", "<\5\4\0\1"}, {3, 2, 10, 4},
-			-EHOSTUNREACH, "SOCKS5: host unreachable"},
-		{{">\5\1\0", "<\5\0", ">\5\1\0\1\xc6\x33\x64\7\1\xbb", "<\5\77\0\1"}, {3, 2, 10, 4},
-			-ECONNREFUSED, "SOCKS5: reply 63"},
-		{{">\5\1\0", "<\5\377"}, {3, 2}, -EACCES,
-			"an authentication that is not configured"},
-		{{">\5\1\0", "<\4\0"}, {3, 2}, -ECONNREFUSED, "the proxy speaks another protocol"},
-		{{">\5\1\0", "<\5"}, {3, 1}, -ECONNREFUSED, "closed before all was there"},
-		{{">\5\1\0", "S"}, {3}, -ETIMEDOUT, "timeout"},
-		{{">\5\1\0", "<\5\0", ">\5\1\0\1\xc6\x33\x64\7\1\xbb", "<\5\0\0\7"}, {3, 2, 10, 4},
-			-ECONNREFUSED, "SOCKS5: bad address type"},
-	};
-	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
-		p = (struct peer){0};
-		memcpy(p.step_len, bad[i].len, sizeof(bad[i].len));
-		peer_start(&p, bad[i].steps);
-		assert_int_equal(through(&r, &f, "socks5", NULL, &p), bad[i].err);
-		rig_end(&r, &f, FLOW_CAUSE_DIAL_FAILED);
-		assert_has(rig_log(&r), bad[i].text);
-		assert_true(peer_stop(&p, false));
-		rig_close(&r);
-	}
-}
-
-static void http_connect_speaks_its_protocol(void **state)
+static void enclose_takes_what_it_can_use(void **state)
 {
 	(void)state;
 	struct rig r;
 	struct rig_flow f;
 	struct peer p = {0};
-	peer_start(&p,
-		steps(">CONNECT 198.51.100.7:443 HTTP/1.1\r\nHost: 198.51.100.7:443\r\n\r\n", ".",
-			"<HTTP/1.1 200 OK\r\nVia: x\r\n\r\nearly"));
-	assert_true(through(&r, &f, "http_connect", NULL, &p) >= 0);
-	assert_string_equal(drain(&f), "early");
-	rig_end(&r, &f, FLOW_CAUSE_CLOSED);
-	assert_true(peer_stop(&p, false));
-	rig_close(&r);
-
-	p = (struct peer){0};
-	peer_start(&p,
-		steps(">CONNECT 198.51.100.7:443 HTTP/1.1\r\nHost: 198.51.100.7:443\r\n"
-		      "Proxy-Authorization: Basic bWU6cHdk\r\n\r\n",
-			"<HTTP/1.0 407 Authentication Required\r\n\r\n"));
-	assert_int_equal(through(&r, &f, "http_connect", ", user = 'me', password = 'pwd'", &p),
-		-EACCES);
+	char code[1024];
+	peer_start(&p, steps("S"));
+	snprintf(code, sizeof(code),
+		"nsnet.dialer(function()\n"
+		"  local function no(what, s, ...)\n"
+		"    local ok, why = pcall(s.enclose, s, ...)\n"
+		"    assert(not ok and why:find(what, 1, true), why)\n"
+		"  end\n"
+		"  local head = '\\0\\0\\0\\1\\1\\2\\3\\4\\0\\5'\n"
+		"  local tcp = nsnet.dial('tcp', '127.0.0.1:%d')\n"
+		"  local udp = nsnet.dial('udp', '127.0.0.1:9')\n"
+		"  no('is for a datagram socket', tcp, head)\n"
+		"  no('no header of a SOCKS5 datagram', udp, head .. 'x')\n"
+		"  no('no header of a SOCKS5 datagram', udp, '')\n"
+		"  no('takes (header', udp, head, udp)\n"
+		"  no('takes (header', udp, head, 'tcp')\n"
+		"  udp:enclose(head, tcp)\n"
+		"  no('once', udp, head)\n"
+		"  no('handed to the relay', tcp, head)\n"
+		"  no('handed to the relay', nsnet.dial('udp', '127.0.0.1:9'), head, tcp)\n"
+		"  return nil, 'fine'\n"
+		"end)\n"
+		"nsnet.on_close(function(c) print(c.dial_error) end)\n",
+		p.port);
+	rig_open(&r);
+	rig_run(&r, code);
+	assert_int_equal(dial(&r, &f, IPPROTO_UDP, "198.51.100.7:53"), -ECONNREFUSED);
 	rig_end(&r, &f, FLOW_CAUSE_DIAL_FAILED);
-	assert_has(rig_log(&r), "the proxy answered 407 Authentication Required");
+	assert_string_equal(rig_log(&r), "nsnet-host: fine\n");
+	/* The tied socket was closed with the one that it was tied to. */
 	assert_true(peer_stop(&p, false));
 	rig_close(&r);
-
-	static const char *const bad[][2] = {
-		{"<SSH-2.0-x\r\n\r\n", "the proxy does not speak HTTP/1"},
-		{"<HTTP/1.1 502 Bad\r\n\r\n", "the proxy answered 502 Bad"},
-		{"<HTTP/1.1 200 OK\r\n", "closed before all was there"},
-	};
-	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
-		p = (struct peer){0};
-		peer_start(&p,
-			steps(">CONNECT 198.51.100.7:443 HTTP/1.1\r\nHost: "
-			      "198.51.100.7:443\r\n\r\n",
-				bad[i][0]));
-		assert_int_equal(through(&r, &f, "http_connect", NULL, &p), -ECONNREFUSED);
-		rig_end(&r, &f, FLOW_CAUSE_DIAL_FAILED);
-		assert_has(rig_log(&r), bad[i][1]);
-		assert_true(peer_stop(&p, false));
-		rig_close(&r);
-	}
 }
 
 int main(void)
@@ -330,9 +245,9 @@ int main(void)
 		rig_test(a_dialer_gives_its_stream_to_the_relay),
 		rig_test(a_failing_dialer_is_a_failed_connect),
 		rig_test(a_datagram_dialer_gives_a_datagram_socket),
+		rig_test(a_stream_is_no_way_for_datagrams),
 		rig_test(an_abandoned_dialer_leaves_nothing),
-		rig_test(socks5_speaks_its_protocol),
-		rig_test(http_connect_speaks_its_protocol),
+		rig_test(enclose_takes_what_it_can_use),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
