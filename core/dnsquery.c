@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "base.h"
+#include "dname.h"
 #include "log.h"
 
 static double now(void)
@@ -187,20 +188,43 @@ static void query_ask(struct dnsquery *q, const struct addr *server)
 	}
 }
 
-/* A name that a script or the default refuses: said once per line, few lines a second. */
+/* True if the same was not said of the name within DNSQUERY_SAID_S. A lookup asks for two types,
+ * of two servers, in every search domain. Two names that collide are both said more often. */
+static bool is_news(struct dnsquery_pool *p, const char *name, const char *what)
+{
+	const char *texts[] = {name, what};
+	uint32_t hash = 2166136261u;
+	double t = now();
+
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		for (const char *c = texts[i]; *c; c++)
+			hash = (hash ^ (uint8_t)*c) * 16777619u;
+	}
+	struct dnsquery_said *s = &p->said[hash % DNSQUERY_SAID];
+	if (s->hash == hash && s->until > t)
+		return false;
+	s->hash = hash;
+	s->until = t + DNSQUERY_SAID_S;
+	return true;
+}
+
+/* A name that a script or the default refuses: said once, and few lines a second. */
 static void log_denied(const struct dnsquery *q, const char *what, const struct decision *d)
 {
 	static struct log_limit limit = {.burst = 10};
 	unsigned long left_out = 0;
-	char type[16], more[48] = "";
+	char type[16], more[48] = "", name[DNAME_MAX], hint[DNAME_MAX + 64] = "";
 
-	if (!log_limit_pass(&limit, &left_out))
+	if (!is_news(q->pool, q->name, what) || !log_limit_pass(&limit, &left_out))
 		return;
 	if (left_out)
 		snprintf(more, sizeof(more), " (and %lu more)", left_out);
-	log_warn("dns: %s %s %s by %s%s%s%s", q->name, dnsmsg_type_name(q->m.type, type), what,
+	if (!d->rule && dname_normalise(name, q->name, strlen(q->name)) > 0)
+		snprintf(hint, sizeof(hint),
+			"; { domain = \"%s\", nsnet.allow } in a rule would allow it", name);
+	log_warn("dns: %s %s %s by %s%s%s%s%s", q->name, dnsmsg_type_name(q->m.type, type), what,
 		d->rule ? d->rule : "default", d->reason ? ": " : "", d->reason ? d->reason : "",
-		more);
+		hint, more);
 }
 
 static void query_deny(struct dnsquery *q, const struct decision *d)

@@ -32,6 +32,8 @@ enum dnsquery_state {
 #define DNSQUERY_JUDGING_S 30. /* then SERVFAIL; the policy side has shorter limits of its own */
 #define DNSQUERY_MAX 512       /* under way at a time */
 #define DNSQUERY_LEN_MAX 4096  /* of a question; real ones are below 600 bytes */
+#define DNSQUERY_SAID 256      /* refused names that are remembered, so as to be said once */
+#define DNSQUERY_SAID_S 60.
 
 struct dnsquery;
 
@@ -43,12 +45,18 @@ typedef void dnsquery_fn(struct dnsquery *q, uint8_t *msg, size_t len);
 /* An answer on its way to the child, for those who remember names. Borrowed. */
 typedef void dnsquery_seen_fn(void *arg, const struct dnsquery *q, const uint8_t *msg, size_t len);
 
+struct dnsquery_said {
+	uint32_t hash; /* of the name and what was said of it */
+	double until;
+};
+
 struct dnsquery_pool {
 	struct ev_loop *loop;
 	struct resolver *resolver; /* borrowed */
 	struct policy *policy;     /* borrowed; NULL = all is allowed */
 	dnsquery_seen_fn *seen;    /* NULL = none */
 	void *seen_arg;
+	struct dnsquery_said said[DNSQUERY_SAID];
 	struct list bucket[DNSQUERY_BUCKETS]; /* all queries, by the child's identifier */
 	size_t count;
 	uint64_t asked, answered;

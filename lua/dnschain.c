@@ -8,7 +8,9 @@
 #include <lauxlib.h>
 
 #include "core/base.h"
+#include "core/dname.h"
 #include "lua/dnsfilter.h"
+#include "lua/named.h"
 #include "lua/text.h"
 #include "lua/verdict.h"
 
@@ -151,40 +153,83 @@ static enum verdict handler_ask(struct query *y, const struct handler *h, struct
 	}
 }
 
-static bool wants(const struct handler *h, const struct dnsquery *q)
+/* What a rule about the name means for a question. The verdicts of rules for connections only say
+ * whether one may be: where it would go, or how it would be refused, is their own business. */
+static enum verdict rule_say(const struct ruleset *rs, struct rule *r, enum named n,
+	struct decision *d)
 {
-	return h->networks & FILTER_DNS &&
-		(!h->asks || dnsfilter_match(h->asks, q->name, q->m.type));
+	enum verdict v = n == NAMED_OPEN ? VERDICT_ALLOW : VERDICT_DENY;
+	d->rule = strdup(r->label);
+	d->reason = r->reason ? strdup(r->reason) : NULL;
+	if (!(r->filter->networks & FILTER_DNS))
+		return v;
+	r->hits++;
+	r->last_hit = ev_now(rs->vm.loop);
+	if (r->verdict.verdict == VERDICT_REDIRECT || r->verdict.verdict == VERDICT_DROP)
+		v = r->verdict.verdict;
+	d->target = r->verdict.target;
+	d->style = r->verdict.style == DENY_STYLE_RESET ? DENY_STYLE_REFUSE : r->verdict.style;
+	return v;
+}
+
+/* The next link from @q's *@next on that has to be called: returns NONE, and *@next is it or the
+ * end of the chain; or a verdict that needed no calling. */
+static enum verdict dnschain_find(const struct ruleset *rs, const struct dnsquery *q, size_t *next,
+	struct decision *d)
+{
+	const struct handlers *hs = &rs->chain;
+	char name[DNAME_MAX];
+	bool is_name = dname_normalise(name, q->name, strlen(q->name)) > 0;
+	for (; *next < hs->len; ++*next) {
+		const struct handler *h = &hs->v[*next];
+		if (h->networks & FILTER_DNS && !h->rules) {
+			if (!h->asks || dnsfilter_match(h->asks, q->name, q->m.type))
+				return VERDICT_NONE;
+			continue;
+		}
+		struct rule *r = NULL;
+		enum named n = is_name ? named_by(h, name, &r) : NAMED_NOT;
+		if (r && n != NAMED_NOT)
+			return rule_say(rs, r, n, d);
+		if (n == NAMED_OPEN) {
+			d->rule = strdup(h->where);
+			return VERDICT_ALLOW;
+		}
+	}
+	/* A name that rules cannot speak of must not get around those that speak of names: one
+	 * label of "x\\.y" is below what is denied, too. */
+	if (rs->has_names && !is_name) {
+		d->rule = strdup("names");
+		d->reason = strdup("no host name");
+		return VERDICT_DENY;
+	}
+	return VERDICT_NONE;
 }
 
 static enum verdict dnschain_go(struct query *y, struct decision *d)
 {
 	const struct handlers *hs = &y->rs->chain;
-	while (y->next < hs->len) {
-		const struct handler *h = &hs->v[y->next++];
-		if (!wants(h, y->q))
-			continue;
-		y->asked = h;
-		enum verdict v = handler_ask(y, h, d);
+	enum verdict v;
+	while ((v = dnschain_find(y->rs, y->q, &y->next, d)) == VERDICT_NONE && y->next < hs->len) {
+		y->asked = &hs->v[y->next++];
+		v = handler_ask(y, y->asked, d);
 		if (v != VERDICT_NONE)
 			return v;
 	}
-	return VERDICT_NONE;
+	return v;
 }
 
 enum verdict dnschain_ask(struct ruleset *rs, struct dnsquery *q, struct decision *d)
 {
-	const struct handlers *hs = &rs->chain;
-	size_t i = 0;
-	while (i < hs->len && !wants(&hs->v[i], q))
-		i++;
-	if (i == hs->len)
-		return VERDICT_NONE;
+	size_t first = 0;
+	enum verdict v = dnschain_find(rs, q, &first, d);
+	if (v != VERDICT_NONE || first == rs->chain.len)
+		return v;
 	struct query *y = query_new(rs, q);
 	if (!y)
-		return dnschain_error(hs->v[i].where, "no memory", d);
-	y->next = i;
-	enum verdict v = dnschain_go(y, d);
+		return dnschain_error(rs->chain.v[first].where, "no memory", d);
+	y->next = first;
+	v = dnschain_go(y, d);
 	if (v == VERDICT_PENDING)
 		q->policy_data = y;
 	else

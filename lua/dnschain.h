@@ -4,8 +4,9 @@
 
 #include "lua/query.h"
 
-/* dnschain - asks the on_dns handlers about a question of the command, in the order of the chain,
- * until one has a verdict. An error of any kind is SERVFAIL.
+/* dnschain - asks rules and on_dns handlers about a question of the command, in the order of the
+ * chain, until one has a verdict. An error of any kind is SERVFAIL. What rules for connections mean
+ * for questions is in named.h.
  */
 #define DNSCHAIN_SECONDS 5. /* for all of a question's waiting */
 

@@ -4,36 +4,49 @@
 #include <lauxlib.h>
 
 #include "core/base.h"
-#include "lua/rules.h"
 
-/* True if @r is about @name, or about all names. */
-static bool about(const struct filter *f, const char *name)
-{
-	const struct name_set *set = f->names[FILTER_NAME_DOMAIN];
-	return set ? name_set_find(set, name) : (f->networks & FILTER_DNS) != 0;
-}
-
-/* True if a denial by @r leaves no connection to the name. */
-static bool closes_all(const struct rule *r)
+/* True if @r has no condition but, perhaps, domain=. */
+static bool is_plain(const struct rule *r)
 {
 	const struct filter *f = r->filter;
-	return rule_closes(r) && (f->networks & FILTER_ANY) == FILTER_ANY && !f->has_ports &&
-		!f->has_cidrs && !f->names[FILTER_NAME_SNI] && !f->names[FILTER_NAME_HTTP_HOST] &&
+	return (f->networks & FILTER_ANY) == FILTER_ANY && !f->has_ports && !f->has_cidrs &&
+		!f->names[FILTER_NAME_SNI] && !f->names[FILTER_NAME_HTTP_HOST] &&
 		r->when_ref == LUA_NOREF;
 }
 
-static enum named rules_ask(const struct rules *rs, const char *name, const char **rule)
+/* True if @r is about @name, or about all names. */
+static bool about(const struct rule *r, const char *name)
+{
+	const struct name_set *set = r->filter->names[FILTER_NAME_DOMAIN];
+	if (set)
+		return name_set_find(set, name);
+	return r->filter->networks & FILTER_DNS || is_plain(r);
+}
+
+static enum named rules_ask(const struct rules *rs, const char *name, struct rule **rule)
 {
 	for (size_t i = 0; i < rs->len; i++) {
-		const struct rule *r = &rs->rule[i];
-		if (!about(r->filter, name))
+		struct rule *r = &rs->rule[i];
+		if (!about(r, name))
 			continue;
-		*rule = r->label;
+		*rule = r;
 		if (!rule_closes(r))
 			return NAMED_OPEN;
-		if (r->filter->networks & FILTER_DNS || closes_all(r))
+		if (r->filter->networks & FILTER_DNS || is_plain(r))
 			return NAMED_CLOSED;
 	}
+	*rule = NULL;
+	return NAMED_NOT;
+}
+
+enum named named_by(const struct handler *h, const char *name, struct rule **rule)
+{
+	*rule = NULL;
+	if (h->rules)
+		return rules_ask(h->rules, name, rule);
+	if (h->filter && h->filter->names[FILTER_NAME_DOMAIN] && !h->filter->observe &&
+		name_set_find(h->filter->names[FILTER_NAME_DOMAIN], name))
+		return NAMED_OPEN;
 	return NAMED_NOT;
 }
 
@@ -41,15 +54,11 @@ enum named named_ask(const struct ruleset *rs, const char *name, const char **ru
 {
 	for (size_t i = 0; i < rs->chain.len; i++) {
 		const struct handler *h = &rs->chain.v[i];
-		if (h->rules) {
-			enum named n = rules_ask(h->rules, name, rule);
-			if (n != NAMED_NOT)
-				return n;
-		} else if (h->filter && h->filter->names[FILTER_NAME_DOMAIN] &&
-			!h->filter->observe && about(h->filter, name)) {
-			*rule = h->where;
-			return NAMED_OPEN;
-		}
+		struct rule *r;
+		enum named n = named_by(h, name, &r);
+		*rule = r ? r->label : h->where;
+		if (n != NAMED_NOT)
+			return n;
 	}
 	*rule = NULL;
 	return NAMED_NOT;

@@ -98,7 +98,7 @@ void scripts_set_hooks(struct lua_host *h)
 	for (size_t i = 0; i < rs->chain.len; i++) {
 		tcp |= rs->chain.v[i].networks & FILTER_TCP;
 		flow |= (rs->chain.v[i].networks & (FILTER_UDP | FILTER_ICMP)) != 0;
-		dns |= (rs->chain.v[i].networks & FILTER_DNS) != 0;
+		dns |= rs->chain.v[i].rules || rs->chain.v[i].networks & FILTER_DNS;
 	}
 	h->hooks.arg = h;
 	h->hooks.connect = tcp ? hook_ask : NULL;

@@ -3,8 +3,7 @@
 --
 --   nsnet-host -s firewall.lua -- COMMAND
 --
--- The first rule that matches decides; what no rule matches is denied, and DNS is not in here: the
--- command asks the host's resolver. What is denied shows with -v.
+-- The first rule that matches decides; what no rule matches is denied. Denials show with -v.
 
 nsnet.default(nsnet.deny)
 
@@ -16,6 +15,9 @@ nsnet.rules {
     cidr = { "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7" },
     nsnet.deny "private network",
   },
+
+  -- Every name may be asked for: the web, below, is open to every address.
+  { name = "names", network = "dns", nsnet.allow },
 
   -- The web, and time.
   { name = "web", network = "tcp", port = { 80, 443 }, nsnet.allow },

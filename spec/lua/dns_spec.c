@@ -286,16 +286,128 @@ static void reloads_leave_what_waits_with_its_rules(void **state)
 	asking_open(&r,
 		"nsnet.on_dns(function(q)\n"
 		"  if nsnet.reloading then return nsnet.deny end\n"
-		"  nsnet.sleep(0.001) return q:answer { a = '192.0.2.1' } end)\n");
+		"  nsnet.sleep(3) return q:answer { a = '192.0.2.1' } end)\n");
 	begin(&question, "a.example", 1);
 	put_question(false);
 	run_now(r.loop);
 	assert_int_equal(heard, 0);
 	assert_int_equal(lua_host_reload(r.host), 0);
 	assert_int_equal(ask(&r, "b.example"), DNSMSG_RCODE_REFUSED);
-	for (int i = 0; i < 10000 && heard < 2; i++)
-		ev_run(r.loop, EVRUN_ONCE);
+	advance(r.loop, 3.1);
+	assert_int_equal(heard, 2);
 	assert_string_equal(records(), "a.example A 60 192.0.2.1; ");
+	asking_close(&r);
+}
+
+/* Who may be asked about: rules, the default, a name, what becomes of it. */
+static void rules_decide_what_may_be_asked(void **state)
+{
+	static const char mine[] = "{ domain = '.mine.test', port = 443, nsnet.allow }";
+	static const char bad[] = "{ domain = '.bad.test', nsnet.deny 'bad' }";
+	static const struct {
+		const char *rules;
+		bool deny; /* by default */
+		const char *name;
+		int outcome;
+	} row[] = {
+		{mine, true, "mine.test", ASKED},
+		{mine, true, "X.Mine.TEST", ASKED},
+		{mine, true, "yours.test", DNSMSG_RCODE_REFUSED},
+		{mine, true, "xmine.test", DNSMSG_RCODE_REFUSED},
+		{mine, true, "mine.test.evil", DNSMSG_RCODE_REFUSED},
+		{mine, true, "x\\.mine.test", DNSMSG_RCODE_REFUSED},
+		{mine, true, "x\\000.mine.test", DNSMSG_RCODE_REFUSED},
+		{mine, true, "a b.mine.test", DNSMSG_RCODE_REFUSED},
+		{mine, true, "\\195\\164.mine.test", DNSMSG_RCODE_REFUSED},
+		{mine, true, ".", DNSMSG_RCODE_REFUSED},
+		{mine, false, "yours.test", ASKED},
+		{bad, false, "good.test", ASKED},
+		{bad, false, "bad.test", DNSMSG_RCODE_REFUSED},
+		{bad, false, "a.bad.test", DNSMSG_RCODE_REFUSED},
+		{bad, false, "a\\.b.bad.test", DNSMSG_RCODE_REFUSED},
+		{bad, false, "a/b.bad.test", DNSMSG_RCODE_REFUSED},
+		{bad, true, "good.test", DNSMSG_RCODE_REFUSED},
+		{"{ port = 443, nsnet.allow }", true, "a.test", DNSMSG_RCODE_REFUSED},
+		{"{ port = 443, nsnet.allow }", false, "a b.test", ASKED},
+		{"{ network = 'dns', nsnet.allow }", true, "a.test", ASKED},
+		{"{ network = 'dns', nsnet.deny }", false, "a.test", DNSMSG_RCODE_REFUSED},
+		{"{ network = 'dns', nsnet.deny { style = 'unreachable' } }", false, "a.test",
+			DNSMSG_RCODE_NXDOMAIN},
+		{"{ network = 'dns', nsnet.drop }", false, "a.test", SILENCE},
+		{"{ network = 'dns', nsnet.redirect '192.0.2.53' }", true, "a.test", ASKED},
+		{"{ domain = 'a.test', nsnet.drop }", false, "a.test", DNSMSG_RCODE_REFUSED},
+		{"{ domain = 'a.test', nsnet.redirect '192.0.2.1' }", true, "a.test", ASKED},
+		{"{ domain = 'a.test', nsnet.allow }, { nsnet.deny }", false, "b.test",
+			DNSMSG_RCODE_REFUSED},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+		static const unsigned types[] = {DNSMSG_TYPE_A, DNSMSG_TYPE_TXT, DNSMSG_TYPE_HTTPS,
+			0xfffe};
+		struct rig r;
+		char code[512];
+		snprintf(code, sizeof(code), "nsnet.default(nsnet.%s) nsnet.rules { %s }",
+			row[i].deny ? "deny" : "allow", row[i].rules);
+		asking_open(&r, code);
+		for (size_t k = 0; k < ARRAY_LEN(types); k++) {
+			int outcome = ask_type(&r, row[i].name, types[k]);
+			if (outcome != row[i].outcome)
+				fail_msg("%s: %s is %d", code, row[i].name, outcome);
+		}
+		assert_int_equal(lua_host_errors(r.host), 0);
+		asking_close(&r);
+	}
+}
+
+static void rules_and_handlers_are_asked_in_their_order(void **state)
+{
+	(void)state;
+	struct rig r;
+	asking_open(&r,
+		"nsnet.default(nsnet.deny)\n"
+		"nsnet.on_dns({ domain = 'first.test' }, function(q) return nsnet.deny 'early' "
+		"end)\n"
+		"nsnet.rules { { domain = { 'first.test', 'second.test' }, nsnet.allow },\n"
+		"  { name = 'corp', network = 'dns', domain = '.corp.test',\n"
+		"    nsnet.redirect '192.0.2.53' } }\n"
+		"nsnet.on_dns(function(q)\n"
+		"  if q.name == 'second.test' then return nsnet.deny 'late' end\n"
+		"  if q.name == 'third.test' then nsnet.sleep(0.001) return nsnet.allow end end)\n"
+		"nsnet.on_connect({ domain = 'fourth.test' }, function() end)\n");
+	advance(r.loop, 2); /* the limit of lines a second */
+	char text[ADDR_TEXT_MAX];
+	assert_int_equal(ask(&r, "first.test"), DNSMSG_RCODE_REFUSED);
+	assert_has(rig_log(&r), "dns: first.test A denied (REFUSED) by rules.lua:2: early");
+	assert_int_equal(ask(&r, "second.test"), ASKED);
+	assert_int_equal(ask(&r, "third.test"), ASKED);
+	assert_int_equal(ask(&r, "fourth.test"), ASKED);
+	assert_int_equal(ask(&r, "a.corp.test"), ASKED);
+	assert_string_equal(addr_format(&asked_server, true, text), "192.0.2.53:53");
+	assert_int_equal(ask(&r, "fifth.test"), DNSMSG_RCODE_REFUSED);
+	assert_int_equal(lua_host_errors(r.host), 0);
+	asking_close(&r);
+}
+
+static void a_refusal_is_said_once_with_what_would_allow_it(void **state)
+{
+	(void)state;
+	struct rig r;
+	asking_open(&r,
+		"nsnet.default(nsnet.deny) nsnet.rules { { domain = 'a.test', nsnet.allow } }");
+	advance(r.loop, 2); /* the limit of lines a second */
+	assert_int_equal(ask(&r, "B.test"), DNSMSG_RCODE_REFUSED);
+	assert_string_equal(rig_log(&r),
+		"nsnet-host: dns: b.test A denied (REFUSED) by default; { domain = \"b.test\", "
+		"nsnet.allow } in a rule would allow it\n");
+	assert_int_equal(ask_type(&r, "b.test", DNSMSG_TYPE_AAAA), DNSMSG_RCODE_REFUSED);
+	assert_string_equal(rig_log(&r), "");
+	assert_int_equal(ask(&r, "c.test"), DNSMSG_RCODE_REFUSED);
+	assert_has(rig_log(&r), "dns: c.test A denied");
+	advance(r.loop, DNSQUERY_SAID_S + 1);
+	assert_int_equal(ask(&r, "b.test"), DNSMSG_RCODE_REFUSED);
+	assert_has(rig_log(&r), "dns: b.test A denied");
+	assert_int_equal(asked_total, 0);
 	asking_close(&r);
 }
 
@@ -312,6 +424,9 @@ int main(void)
 		rig_test(waiting_has_an_end),
 		rig_test(a_question_that_is_given_up_is_never_resumed),
 		rig_test(reloads_leave_what_waits_with_its_rules),
+		rig_test(rules_decide_what_may_be_asked),
+		rig_test(rules_and_handlers_are_asked_in_their_order),
+		rig_test(a_refusal_is_said_once_with_what_would_allow_it),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,7 +17,12 @@ static const struct {
 } cases[] = {
 	{"{ port = 443, nsnet.allow }", "a.test", NAMED_NOT},
 	{"{ port = 443, nsnet.deny }", "a.test", NAMED_NOT},
-	{"{ nsnet.deny }", "a.test", NAMED_NOT},
+	{"{ nsnet.deny }", "a.test", NAMED_CLOSED},
+	{"{ nsnet.allow }", "a.test", NAMED_OPEN},
+	{"{ network = 'tcp', nsnet.deny }", "a.test", NAMED_NOT},
+	{"{ when = function() end, nsnet.deny }", "a.test", NAMED_NOT},
+	{"{ domain = 'a.test', nsnet.allow }, { nsnet.deny }", "a.test", NAMED_OPEN},
+	{"{ domain = 'a.test', nsnet.allow }, { nsnet.deny }", "b.test", NAMED_CLOSED},
 	{"{ domain = 'a.test', nsnet.allow }", "a.test", NAMED_OPEN},
 	{"{ domain = 'a.test', nsnet.allow }", "b.test", NAMED_NOT},
 	{"{ domain = 'a.test', nsnet.allow }", "x.a.test", NAMED_NOT},

@@ -57,8 +57,10 @@ def turn(name, kind, text):
 def find(label, name, kind, depth=0):
     """Whether there is such a name, and its records for that type."""
     known, records = False, []
-    for owner, what, ttl, text in list(zone(label)):
-        if owner != name and not (owner.startswith("*.") and name.endswith(owner[1:])):
+    lines = list(zone(label))
+    exact = any(line[0] == name for line in lines)
+    for owner, what, ttl, text in lines:
+        if owner != name and (exact or not (owner.startswith("*.") and name.endswith(owner[1:]))):
             continue
         known = True
         if what == "CNAME" and depth < 8:
