@@ -27,11 +27,11 @@ SANITIZE = -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-
 MODE_release = -fPIE -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 LINK_release = -pie -Wl,--gc-sections -Wl,-z,relro,-z,now
 SHIM_release = -static-pie -Wl,--gc-sections -Wl,-z,relro,-z,now
-MODE_asan = $(SANITIZE) -DNSNET_LWIP_ASSERT
+MODE_asan = $(SANITIZE) -DNSNET_NO_CAGE -DNSNET_LWIP_ASSERT
 LINK_asan = $(SANITIZE)
 SHIM_asan = $(SANITIZE)
-MODE_valgrind = -O1 -DNSNET_LWIP_ASSERT
-MODE_fuzz = $(SANITIZE) -fsanitize=fuzzer-no-link -DNSNET_LWIP_ASSERT
+MODE_valgrind = -O1 -DNSNET_NO_CAGE -DNSNET_LWIP_ASSERT
+MODE_fuzz = $(SANITIZE) -DNSNET_NO_CAGE -fsanitize=fuzzer-no-link -DNSNET_LWIP_ASSERT
 LINK_fuzz = $(SANITIZE)
 
 # Ours come after the user's CFLAGS and never need them. _GNU_SOURCE is empty so that a source

@@ -182,14 +182,32 @@ static int listen_in(struct control *c, const char *dir)
 
 /* ---- who asks ---- */
 
+/* The first bytes of a file. False: it cannot be read. */
+static bool read_head(const char *path, char text[64])
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd == -1 ? -1 : read(fd, text, 63);
+
+	if (fd != -1)
+		close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	return n > 0;
+}
+
+/* Each network namespace has files of its own in /proc/PID/net, and a user namespace shows as
+ * another map of users. Unlike /proc/PID/ns anybody may look at both, so this works from inside
+ * the cage (landlock.h), and for root. */
 static bool same_namespace(pid_t pid)
 {
-	char path[64];
+	char net[64], map[64], own_text[64], text[64];
 	struct stat own, other;
 
-	snprintf(path, sizeof(path), "/proc/%d/ns/user", (int)pid);
-	return stat("/proc/self/ns/user", &own) == 0 && stat(path, &other) == 0 &&
-		own.st_dev == other.st_dev && own.st_ino == other.st_ino;
+	snprintf(net, sizeof(net), "/proc/%d/net/dev", (int)pid);
+	snprintf(map, sizeof(map), "/proc/%d/uid_map", (int)pid);
+	return stat("/proc/self/net/dev", &own) == 0 && stat(net, &other) == 0 &&
+		own.st_dev == other.st_dev && own.st_ino == other.st_ino &&
+		read_head("/proc/self/uid_map", own_text) && read_head(map, text) &&
+		strcmp(own_text, text) == 0;
 }
 
 /* Whoever connected must be outside every namespace of ours. Its pid could be another's by now: if

@@ -16,8 +16,8 @@
  *
  * The command runs under the same uid, so a mode guards nothing from it. Two walls do: the sockets
  * lie in one directory, which the shim covers in the command's mount namespace
- * (control_hidden()), and a peer whose user namespace is not this process's own, or cannot be
- * told, is sent away unheard.
+ * (control_hidden()), and a peer whose network or user namespace is not this process's own, or
+ * cannot be told, is sent away unheard.
  *
  * Embedded in the host. Modules with something to say add commands; everything runs on the loop's
  * thread. */

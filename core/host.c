@@ -11,6 +11,7 @@
 
 #include "base.h"
 #include "buf.h"
+#include "cage.h"
 #include "child.h"
 #include "conn.h"
 #include "control.h"
@@ -38,6 +39,7 @@
 struct host {
 	const struct options *o;
 	struct ev_loop *loop;
+	struct cage cage;
 	struct guard guard;
 	struct policy policy;
 	struct flow_table flows;
@@ -113,7 +115,7 @@ static void host_on_answer(void *arg, const struct dnsquery *q, const uint8_t *m
 /* 0, or the exit status after a message. */
 static int load_rules(struct host *h)
 {
-	return rules_load(&h->rules, h->o, h->loop, &h->policy, host_name_of, h);
+	return rules_load(&h->rules, h->o, h->loop, &h->policy, &h->cage, host_name_of, h);
 }
 
 /* SIGHUP is ours where there are scripts. */
@@ -132,6 +134,8 @@ static void open_control(struct host *h)
 	if (control_open(&h->control, h->loop) < 0)
 		return;
 	h->inspect = (struct inspect){.gate = &h->gate, .name_of = host_name_of, .name_arg = h};
+	if (cage_allow(&h->cage, LANDLOCK_REMOVE, h->control.path) < 0)
+		log_info("the control socket %s will stay when this ends", h->control.path);
 	inspect_init(&h->inspect, &h->control);
 	rules_control(&h->rules, &h->control);
 }
@@ -251,6 +255,25 @@ static void connect_gate(struct host *h)
 	gate_start(&h->gate);
 }
 
+/* The command runs, and nothing of what it sends has been read yet: from here on this process may
+ * do little. What is opened later was named before (cage_allow). 0 or negative errno. */
+static int lock_up(struct host *h)
+{
+	const char *step;
+	int rc;
+
+	if (h->o->no_sandbox) {
+		log_warn("--no-sandbox: whoever takes over this process through a packet has all "
+			 "rights of its user");
+		return 0;
+	}
+	rc = cage_enter(&h->cage, h->child.pid, &step);
+	if (rc < 0)
+		log_error("cannot lock up the program (%s): %s; --no-sandbox goes on without", step,
+			strerror(-rc));
+	return rc;
+}
+
 /* From the tun device up to the loop, and down again. */
 static int serve(struct host *h, const struct inherit *inherit, int tun_fd)
 {
@@ -279,6 +302,10 @@ static int serve(struct host *h, const struct inherit *inherit, int tun_fd)
 	h->status = rules_start(&h->rules);
 	if (h->status == 0)
 		rc = child_go(&h->child);
+	if (h->status == 0 && rc == 0) {
+		step = "to serve";
+		rc = lock_up(h);
+	}
 	spin_start(&h->spin, h->loop, h->o->busy_poll_us / 1e6);
 	if (h->status == 0 && rc == 0)
 		ev_run(h->loop, 0);
@@ -336,6 +363,7 @@ int host_run(const struct options *o, const struct inherit *inherit)
 	}
 	control_close(&h.control);
 	rules_free(&h.rules);
+	cage_fini(&h.cage);
 	names_fini(&h.names);
 	guard_fini(&h.guard);
 	buf_pool_fini();
@@ -352,6 +380,7 @@ int host_check(const struct options *o)
 		return status;
 	status = load_rules(&h);
 	rules_free(&h.rules);
+	cage_fini(&h.cage);
 	ev_loop_destroy(h.loop);
 	return status;
 }

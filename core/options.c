@@ -118,6 +118,8 @@ static const struct row rows[] = {
 		keepalive_s, 0, 32767),
 	NUMBER(0, "busy-poll", "US", "look for events this long before sleeping, microseconds [0]",
 		busy_poll_us, 0, 1000),
+	FLAG(0, "no-sandbox", "for debugging: keep the program's own rights after the start",
+		no_sandbox),
 
 	HEADING("Help"),
 	COUNT('v', "verbose", "say what happens (-vv: more)", verbose),

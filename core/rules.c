@@ -24,8 +24,16 @@ static int add_scripts(struct rules *r)
 	return rc;
 }
 
+static void on_opened(void *arg, const char *path)
+{
+	int rc = cage_allow(arg, LANDLOCK_READ, path);
+
+	if (rc < 0)
+		log_warn("%s cannot be read again by a reload: %s", path, strerror(-rc));
+}
+
 int rules_load(struct rules *r, const struct options *o, struct ev_loop *loop,
-	struct policy *policy, rules_name_fn *name_of, void *name_arg)
+	struct policy *policy, struct cage *cage, rules_name_fn *name_of, void *name_arg)
 {
 	const struct lua_options lo = {
 		.loop = loop,
@@ -35,6 +43,8 @@ int rules_load(struct rules *r, const struct options *o, struct ev_loop *loop,
 		.env_allow = o->env,
 		.name_of = name_of,
 		.name_arg = name_arg,
+		.opened = on_opened,
+		.opened_arg = cage,
 	};
 	int rc;
 

@@ -5,6 +5,7 @@
 #include <ev.h>
 #include <stdbool.h>
 
+#include "cage.h"
 #include "control.h"
 #include "flow.h"
 #include "options.h"
@@ -26,10 +27,11 @@ struct rules {
 /* The best known name of a flow's destination, or NULL. */
 typedef const char *rules_name_fn(void *arg, const struct flow *f);
 
-/* Loads the scripts of @o and sets @policy's hooks. 0, or the exit status after a message;
+/* Loads the scripts of @o, sets @policy's hooks, and leaves the files that were read open to a
+ * reload from inside @cage. 0, or the exit status after a message;
  * rules_free() is due in both cases. @r is zeroed. */
 int rules_load(struct rules *r, const struct options *o, struct ev_loop *loop,
-	struct policy *policy, rules_name_fn *name_of, void *name_arg);
+	struct policy *policy, struct cage *cage, rules_name_fn *name_of, void *name_arg);
 
 /* Runs the on_start handlers and begins to watch the files, if asked to. 0 or the exit status. */
 int rules_start(struct rules *r);

@@ -57,6 +57,7 @@ static int load_world(lua_State *L)
 	struct load *load = lua_touserdata(L, 1);
 	sandbox_open(L, load->h->options.env_allow);
 	loader_open(L);
+	loader_set_witness(L, &load->h->witness);
 	module_open(L, load->rs);
 	lua_setglobal(L, "nsnet");
 	view_open(L, load->rs);

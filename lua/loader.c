@@ -74,6 +74,26 @@ static char *read_all(int fd, size_t *len)
 	return bytes;
 }
 
+static char witness_key; /* its address is the key in the registry */
+
+void loader_set_witness(lua_State *L, const struct loader_witness *w)
+{
+	lua_pushlightuserdata(L, &witness_key);
+	lua_pushlightuserdata(L, (void *)w);
+	lua_rawset(L, LUA_REGISTRYINDEX);
+}
+
+static void tell_witness(lua_State *L, const char *path)
+{
+	const struct loader_witness *w;
+	lua_pushlightuserdata(L, &witness_key);
+	lua_rawget(L, LUA_REGISTRYINDEX);
+	w = lua_touserdata(L, -1);
+	lua_pop(L, 1);
+	if (w && w->opened)
+		w->opened(w->arg, path);
+}
+
 char *loader_push_file(lua_State *L, const char *path, size_t *len)
 {
 	struct blob *b = udata_new(L, &blob_class, sizeof(*b));
@@ -88,6 +108,7 @@ char *loader_push_file(lua_State *L, const char *path, size_t *len)
 		lua_pop(L, 1);
 		return NULL;
 	}
+	tell_witness(L, path);
 	return b->bytes;
 }
 

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "lua/api.h"
+#include "lua/loader.h"
 #include "lua/ruleset.h"
 
 /* scripts - the scripts, and the rule sets that were made of them.
@@ -16,7 +17,8 @@ struct script {
 
 struct lua_host {
 	struct lua_options options;
-	struct script *script; /* owned */
+	struct loader_witness witness; /* options.opened */
+	struct script *script;         /* owned */
 	size_t script_len;
 	struct ruleset *current; /* held; NULL before the first load */
 	time_t loaded;           /* when that was */
