@@ -28,7 +28,6 @@
 #include "policy.h"
 #include "preflight.h"
 #include "rules.h"
-#include "spin.h"
 #include "stack.h"
 #include "tun.h"
 #include "udp.h"
@@ -57,7 +56,6 @@ struct host {
 	struct rules rules;
 	struct control control;
 	struct inspect inspect;
-	struct spin spin;
 	int status;
 };
 
@@ -306,10 +304,8 @@ static int serve(struct host *h, const struct inherit *inherit, int tun_fd)
 		step = "to serve";
 		rc = lock_up(h);
 	}
-	spin_start(&h->spin, h->loop, h->o->busy_poll_us / 1e6);
 	if (h->status == 0 && rc == 0)
 		ev_run(h->loop, 0);
-	spin_stop(&h->spin);
 	rules_stop(&h->rules);
 	drain_stop(&h->drain);
 	tun_stop(&h->tun);

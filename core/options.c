@@ -116,8 +116,6 @@ static const struct row rows[] = {
 	NUMBER(0, "udp-idle", "S", "end a UDP flow [60]", udp_idle_s, 0.1, 1e7),
 	NUMBER(0, "keepalive", "S", "TCP keepalive towards the destination; 0 for none [60]",
 		keepalive_s, 0, 32767),
-	NUMBER(0, "busy-poll", "US", "look for events this long before sleeping, microseconds [0]",
-		busy_poll_us, 0, 1000),
 	FLAG(0, "no-sandbox", "for debugging: keep the program's own rights after the start",
 		no_sandbox),
 

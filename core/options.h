@@ -59,7 +59,6 @@ struct options {
 	size_t max_conns, max_flows;
 	size_t memory_mb; /* for data in flight */
 	double udp_idle_s, tcp_idle_s, dial_timeout_s, keepalive_s;
-	double busy_poll_us; /* 0: sleep at once */
 };
 
 /* Fills @o from the command line, argv[0] aside. Returns 0, or EXIT_USAGE after one line on
