@@ -8,12 +8,14 @@
 
 #include "core/base.h"
 #include "core/log.h"
+#include "lua/append.h"
 #include "lua/scripts.h"
 #include "lua/job.h"
 #include "lua/loader.h"
 #include "lua/module.h"
 #include "lua/named.h"
 #include "lua/modules.h"
+#include "lua/persist.h"
 #include "lua/sandbox.h"
 #include "lua/stream.h"
 #include "lua/text.h"
@@ -127,6 +129,7 @@ static struct ruleset *load_new(struct lua_host *h, bool reloading)
 	list_init(&rs->connections);
 	list_init(&rs->own);
 	list_init(&rs->timers);
+	list_init(&rs->files);
 	return rs;
 }
 
@@ -172,8 +175,13 @@ static int load_set(struct lua_host *h, struct ruleset **out)
 	int status = EXIT_SOFTWARE;
 	load.ref = calloc(h->script_len + 1, sizeof(*load.ref));
 	load.rs = load.ref ? load_new(h, h->current != NULL) : NULL;
-	if (load.rs)
+	if (load.rs) {
+		char *kept = h->current ? persist_save(h->current) : NULL;
+		load.rs->restored = kept;
 		status = load_all(&load);
+		load.rs->restored = NULL;
+		free(kept);
+	}
 	free(load.ref);
 	if (load.rs && status)
 		ruleset_put(load.rs);
@@ -283,7 +291,7 @@ static bool start_one(struct ruleset *rs, const struct handler *h, ev_timer *lim
 int lua_host_start(struct lua_host *h)
 {
 	struct ruleset *rs = h->current;
-	bool late = false, ok = true;
+	bool late = false, ok = !append_start(rs);
 	ev_timer limit;
 	ev_timer_init(&limit, start_on_timeout, START_SECONDS, 0.);
 	limit.data = &late;
@@ -300,6 +308,8 @@ int lua_host_reload(struct lua_host *h)
 	char when[16];
 	struct tm tm;
 	int status = load_set(h, &rs);
+	if (!status && append_start(rs))
+		status = EXIT_SOFTWARE;
 	for (size_t i = 0; !status && i < rs->starters.len; i++) {
 		if (!start_one(rs, &rs->starters.v[i], NULL, NULL))
 			status = EXIT_SOFTWARE;

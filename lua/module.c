@@ -7,12 +7,15 @@
 
 #include "core/log.h"
 #include "lua/address.h"
+#include "lua/append.h"
 #include "lua/connection.h"
 #include "lua/dnsfilter.h"
 #include "lua/greeting.h"
 #include "lua/job.h"
+#include "lua/json.h"
 #include "lua/limit.h"
 #include "lua/net.h"
+#include "lua/persist.h"
 #include "lua/query.h"
 #include "lua/rules.h"
 #include "lua/sets.h"
@@ -327,6 +330,9 @@ void module_open(lua_State *L, struct ruleset *rs)
 	stream_open(L);
 	address_open(L);
 	net_open(L);
+	json_open(L);
+	persist_open(L, rs);
+	append_open(L);
 	job_open(L);
 	limit_open(L);
 	open_log(L);

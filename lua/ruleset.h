@@ -58,7 +58,9 @@ struct ruleset {
 	struct list connections; /* struct connection.link */
 	struct list own;         /* streams of the tasks that serve no flow */
 	struct list timers;      /* nsnet.after, nsnet.every, nsnet.spawn */
-	size_t stream_count, timer_count, spawn_count;
+	struct list files;       /* nsnet.append */
+	size_t stream_count, timer_count, spawn_count, file_count;
+	const char *restored; /* lent while scripts load: JSON of what the last rule set kept */
 	/* on_packet: one view used again and again, and what its errors lead to */
 	void *view;
 	int view_ref;

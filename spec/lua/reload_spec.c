@@ -92,6 +92,49 @@ static void bad_scripts_change_nothing(void **state)
 	close_file(&r);
 }
 
+static void what_is_kept_is_carried_over(void **state)
+{
+	(void)state;
+	struct rig r;
+	open_file(&r,
+		"local n = nsnet.persist 'n'\nn.count = (n.count or 0) + 1\n"
+		"assert(not nsnet.restored.n and not pcall(nsnet.persist, 'n'))\n"
+		"local own = { list = nsnet.json.list {}, text = 'a\\0\\195\\169' }\n"
+		"assert(nsnet.persist('own', own) == own)\n"
+		"nsnet.on_connect(function() n.count = n.count + 10 own.bad = print end)\n"
+		"nsnet.on_flow(function() nsnet.persist 'late' end)\n");
+	assert_int_equal(rig_verdict(&r, IPPROTO_UDP, PUBLIC), VERDICT_DROP);
+	assert_has(rig_log(&r), "nsnet.persist must be called while the script loads");
+	put("local n = nsnet.persist 'n'\nassert(n == nsnet.restored.n)\n"
+	    "local own = nsnet.restored.own\n"
+	    "print(n.count, own and own.text == 'a\\0\\195\\169', own and #own.list)\n"
+	    "nsnet.on_connect(function() n.count = n.count + 10 end)\n");
+	assert_int_equal(lua_host_reload(r.host), 0);
+	assert_string_equal(rig_log(&r), "nsnet-host: 1\\x09true\\x090\n");
+	/* It is the value of the moment, and a load that fails takes nothing away. */
+	rig_verdict(&r, IPPROTO_TCP, PUBLIC);
+	put("error 'no'");
+	assert_int_equal(lua_host_reload(r.host), 70);
+	rig_verdict(&r, IPPROTO_TCP, PUBLIC);
+	put("print(nsnet.restored.n.count, nsnet.restored.own)\n"
+	    "nsnet.persist('bad', { print }) nsnet.persist('good', { 1 })\n"
+	    "nsnet.persist('big', { ('x'):rep(2e6) })\n");
+	rig_log(&r);
+	assert_int_equal(lua_host_reload(r.host), 0);
+	assert_string_equal(rig_log(&r), "nsnet-host: 21\\x09nil\n");
+	/* What is no data is told and left out. */
+	put("print(nsnet.restored.bad, nsnet.restored.big, nsnet.restored.good[1])");
+	assert_int_equal(lua_host_reload(r.host), 0);
+	const char *log = rig_log(&r);
+	assert_has(log, "\"bad\" is not kept: json.encode: JSON has nothing for a function");
+	assert_has(log, "\"big\" is not kept: all together are more than 1 MiB");
+	assert_has(log, "nsnet-host: nil\\x09nil\\x091\n");
+	/* Nothing was kept. */
+	put("assert(next(nsnet.restored) == nil)");
+	assert_int_equal(lua_host_reload(r.host), 0);
+	close_file(&r);
+}
+
 static void a_thousand_reloads_leave_memory_flat(void **state)
 {
 	(void)state;
@@ -99,7 +142,8 @@ static void a_thousand_reloads_leave_memory_flat(void **state)
 	struct rig_flow held;
 	size_t before = 0;
 	open_file(&r,
-		"local big = {}\nfor i = 1, 1000 do big[i] = ('x'):rep(i) end\n"
+		"nsnet.persist('kept', { 1, 2, 3 })\nlocal big = {}\nfor i = 1, 1000 do big[i] = "
+		"('x'):rep(i) end\n"
 		"nsnet.rules { { port = 1, nsnet.via(print) }, { cidr = '10.0.0.0/8', nsnet.deny } "
 		"}\n"
 		"nsnet.on_connect(function(c) c.ctx.x = big return nsnet.allow end)\n"
@@ -124,6 +168,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		rig_test(new_flows_get_the_new_rules),
 		rig_test(bad_scripts_change_nothing),
+		rig_test(what_is_kept_is_carried_over),
 		rig_test(a_thousand_reloads_leave_memory_flat),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
