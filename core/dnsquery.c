@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,6 +73,7 @@ void dnsquery_free(struct dnsquery *q)
 	list_del(&q->mine);
 	q->pool->count--;
 	decision_fini(&q->decision);
+	process_put(q->process);
 	free(q->answer);
 	free(q);
 }
@@ -420,6 +422,8 @@ int dnsquery_new(struct dnsquery_pool *p, const struct addr *src, const struct a
 	q->tcp = tcp;
 	q->done = done;
 	q->owner = owner;
+	if (p->policy && p->policy->identify && p->policy->who)
+		q->process = who_find(p->policy->who, tcp ? IPPROTO_TCP : IPPROTO_UDP, src, dst);
 	p->asked++;
 	unsigned rcode = check(&q->m, err);
 	if (rcode)

@@ -77,6 +77,7 @@ struct dnsquery {
 	void *policy_data;          /* hooks.dns' own */
 	struct decision decision;   /* verdict NONE until it is judged; a malformed one never is */
 	ev_tstamp asked_at;         /* ev_now() of the loop, seconds since 1970 */
+	struct process *process;    /* held; NULL: unknown, or nobody wants to know */
 	double took;                /* seconds until its end, set then */
 
 	/* For the front. */

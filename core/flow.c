@@ -97,6 +97,8 @@ void flow_remove(struct flow *f)
 	f->table->count--;
 	f->table = NULL;
 	decision_fini(&f->decision);
+	process_put(f->process);
+	f->process = NULL;
 	shape_free(f->shape);
 	f->shape = NULL;
 	free(f->envelope);

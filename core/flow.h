@@ -12,6 +12,7 @@
 #include "envelope.h"
 #include "list.h"
 #include "packet.h"
+#include "process.h"
 #include "shape.h"
 
 /* flow - one conversation of the child with one destination, and the table of them.
@@ -140,12 +141,14 @@ struct flow {
 	enum flow_cause cause : 8;
 	bool asked : 1;   /* hooks saw it, so hooks.close will too */
 	bool waiting : 1; /* a hook owes an answer: hooks.cancel if the flow ends first */
+	bool sought : 1;  /* process has been asked for */
 	bool retired : 1; /* its key belongs to a newer flow: see flow_retire() */
 	int error;        /* errno of a failed dial */
 	struct flow_times times;
 	uint64_t bytes_up;   /* child to world, payload: see flow_count_up() */
 	uint64_t bytes_down; /* world to child */
 	struct decision decision;
+	struct process *process;   /* held; NULL: unknown. See policy_process() */
 	struct shape *shape;       /* owned; NULL = none; to be set before the flow is OPEN */
 	struct envelope *envelope; /* UDP: the same */
 	void *policy;              /* the policy side's own; NULL until it sets it */

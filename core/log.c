@@ -10,6 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "utf8.h"
+
 #define PREFIX "nsnet-host: "
 #define CUT "..."
 
@@ -29,47 +31,24 @@ bool log_enabled(enum log_level level)
 	return level <= threshold;
 }
 
-/* True for the characters that a terminal obeys or that hide what a line says: C1 controls
- * (U+0080..9F), line and paragraph separators, and the marks that turn the writing direction. */
-static bool deceives(uint32_t c)
+/* The length of the harmless character at the @n bytes @s, or 0 if the first byte must be escaped. */
+static size_t harmless(const char *s, size_t n)
 {
-	return c < 0xa0 || c == 0x61c || (c >= 0x200b && c <= 0x200f) ||
-		(c >= 0x2028 && c <= 0x202e) || (c >= 0x2060 && c <= 0x206f) || c == 0xfeff;
-}
-
-/* The length of the harmless UTF-8 character (RFC 3629) at @s, or 0 if the first
- * byte must be escaped. */
-static size_t harmless(const unsigned char *s)
-{
-	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-	size_t n = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
 	uint32_t c;
+	size_t k = utf8_length(s, n, &c);
 
-	if (s[0] < 0x80)
-		return s[0] >= 0x20 && s[0] != 0x7f;
-	if (s[0] < 0xc2 || s[0] > 0xf4)
-		return 0;
-	c = s[0] & (0xff >> (n + 1));
-	for (size_t i = 1; i < n; i++) {
-		/* The text's final zero ends this loop too. */
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-		c = c << 6 | (s[i] & 0x3f);
-	}
-	if (c < least[n] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff) || deceives(c))
-		return 0;
-	return n;
+	return k && !utf8_deceives(c) ? k : 0;
 }
 
 /* Copies @text escaped behind the @at bytes of @line; what does not fit is cut, visibly. */
 static size_t escape(char *line, size_t at, const char *text, bool cut)
 {
 	static const char hex[] = "0123456789abcdef";
-	const unsigned char *s = (const unsigned char *)text;
+	size_t left = strlen(text);
 	const size_t end = LINE_MAX_LEN - 1 - (sizeof(CUT) - 1);
 
-	while (*s) {
-		size_t n = harmless(s);
+	for (const char *s = text; left;) {
+		size_t n = harmless(s, left);
 
 		if (at + (n ? n : 4) > end) {
 			cut = true;
@@ -78,14 +57,15 @@ static size_t escape(char *line, size_t at, const char *text, bool cut)
 		if (n) {
 			memcpy(line + at, s, n);
 			at += n;
-			s += n;
 		} else {
 			line[at++] = '\\';
 			line[at++] = 'x';
-			line[at++] = hex[*s >> 4];
+			line[at++] = hex[(unsigned char)*s >> 4];
 			line[at++] = hex[*s & 15];
-			s++;
+			n = 1;
 		}
+		s += n;
+		left -= n;
 	}
 	if (cut) {
 		memcpy(line + at, CUT, sizeof(CUT) - 1);

@@ -174,6 +174,8 @@ bool policy_ask(struct policy *p, struct flow *f)
 	enum verdict (*hook)(void *, struct flow *, struct decision *) = NULL;
 	enum verdict v = VERDICT_NONE;
 
+	if (p->identify)
+		policy_process(p, f);
 	if (p->hooks) {
 		hook = f->key.proto == IPPROTO_TCP ? p->hooks->connect : p->hooks->flow;
 		f->asked = true;
@@ -225,6 +227,18 @@ void policy_dialed(struct policy *p, struct flow *f, int fd, const void *early, 
 	assert(f->waiting);
 	f->waiting = false;
 	f->ops->dialed(f, fd, early, n); /* last: @f may be gone */
+}
+
+const struct process *policy_process(struct policy *p, const struct flow *flow)
+{
+	/* Those who only look may be the first who want to know. */
+	struct flow *f = (struct flow *)flow;
+
+	if (!f->sought && p->who && f->state != FLOW_STATE_ENDED) {
+		f->sought = true;
+		f->process = who_find(p->who, (int)f->key.proto, &f->key.src, &f->key.dst);
+	}
+	return f->process;
 }
 
 void policy_opened(struct policy *p, struct flow *f)

@@ -9,6 +9,7 @@
 #include "guard.h"
 #include "hook.h"
 #include "observe.h"
+#include "who.h"
 
 /* policy - asks whether a flow may be, and where it goes. One for the process' host.
  *
@@ -21,6 +22,8 @@ struct policy {
 	struct guard *guard;        /* borrowed */
 	struct observer *observers; /* NULL = nobody looks: observe.h */
 	struct ev_loop *loop;       /* borrowed: gives flows their times; NULL = they have none */
+	struct who *who;            /* borrowed; NULL = processes are unknown */
+	bool identify;              /* look up the process of each flow and question at once */
 	bool default_deny;
 	bool dry_run; /* decide and log, but allow */
 	uint64_t allowed, denied, dropped;
@@ -49,6 +52,10 @@ int policy_dial(struct policy *p, struct flow *f);
 
 /* A dialer's late answer: takes @fd (or a negative errno). Calls f->ops->dialed(). */
 void policy_dialed(struct policy *p, struct flow *f, int fd, const void *early, size_t n);
+
+/* The process that @f belongs to (lent until the flow's end), or NULL. Looked up when it is asked for
+ * first; not after the flow has ended. */
+const struct process *policy_process(struct policy *p, const struct flow *f);
 
 /* The connection of @f is made: state OPEN. */
 void policy_opened(struct policy *p, struct flow *f);

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef NSNET_LOGS_H
+#define NSNET_LOGS_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "logjson.h"
+#include "logtext.h"
+#include "options.h"
+#include "policy.h"
+#include "who.h"
+
+/* logs - what the command line wants to know of connections (--log, --log-json, -v), and whose they
+ * are. Embedded in the host. */
+struct logs {
+	struct policy *policy; /* borrowed */
+	struct logtext text;
+	struct logjson json;
+	struct who who;
+};
+
+/* Opens what @o asks for. policy->loop and ->name_of are set. 0, or the exit status after one
+ * message; logs_close() is due in both cases. */
+int logs_open(struct logs *l, const struct options *o, struct policy *policy);
+
+/* The namespace of @command stands; @diag as in who.h, or negative: then processes are unknown. */
+void logs_identify(struct logs *l, int diag, pid_t command);
+
+/* Call it when all flows have ended; the command has ended with @status. */
+void logs_close(struct logs *l, int status);
+
+#endif
