@@ -174,7 +174,7 @@ static void conn_dialed(struct conn *c, int fd)
 			conn_accept(c, fd);
 		return;
 	}
-	if (log_enabled(LOG_LEVEL_INFO)) {
+	if (log_enabled(LOG_LEVEL_INFO) && !c->conns->policy->logged) {
 		char text[FLOW_TEXT_MAX], to[ADDR_TEXT_MAX];
 
 		log_info("%s: dial %s: %s", flow_format(&c->flow, text),

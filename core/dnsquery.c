@@ -82,7 +82,7 @@ static void log_answer(const struct dnsquery *q, const uint8_t *msg, const char 
 {
 	char type[16], rcode[16], src[ADDR_TEXT_MAX];
 
-	if (!log_enabled(LOG_LEVEL_INFO))
+	if (!log_enabled(LOG_LEVEL_INFO) || (q->pool->policy && q->pool->policy->logged))
 		return;
 	log_info("dns: %s %s %s, %.1f ms (%s, %s)", q->name, dnsmsg_type_name(q->m.type, type),
 		msg ? dnsmsg_rcode_name(msg[3] & 15, rcode) : note, (now() - q->started) * 1e3,

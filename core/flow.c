@@ -99,6 +99,8 @@ void flow_remove(struct flow *f)
 	decision_fini(&f->decision);
 	process_put(f->process);
 	f->process = NULL;
+	free(f->host);
+	f->host = NULL;
 	shape_free(f->shape);
 	f->shape = NULL;
 	free(f->envelope);

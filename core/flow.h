@@ -148,6 +148,7 @@ struct flow {
 	uint64_t bytes_up;   /* child to world, payload: see flow_count_up() */
 	uint64_t bytes_down; /* world to child */
 	struct decision decision;
+	char *host; /* owned: the destination's name when it was decided, if somebody observes */
 	struct process *process;   /* held; NULL: unknown. See policy_process() */
 	struct shape *shape;       /* owned; NULL = none; to be set before the flow is OPEN */
 	struct envelope *envelope; /* UDP: the same */

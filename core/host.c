@@ -23,6 +23,7 @@
 #include "inside.h"
 #include "inspect.h"
 #include "log.h"
+#include "logs.h"
 #include "name.h"
 #include "ping.h"
 #include "policy.h"
@@ -56,6 +57,7 @@ struct host {
 	struct rules rules;
 	struct control control;
 	struct inspect inspect;
+	struct logs logs;
 	int status;
 };
 
@@ -213,6 +215,8 @@ static int init_policy(struct host *h)
 	h->guard.host6 = inside_self(&h->guard.inside6, INSIDE_HOST6);
 	h->guard.allow_host = o->allow_host;
 	h->policy.loop = h->loop;
+	h->policy.name_of = host_name_of;
+	h->policy.name_arg = h;
 	h->policy.guard = &h->guard;
 	h->policy.default_deny = o->default_deny;
 	h->policy.dry_run = o->dry_run;
@@ -347,16 +351,20 @@ int host_run(const struct options *o, const struct inherit *inherit)
 		return EXIT_PREFLIGHT;
 	}
 	h.status = init_policy(&h) < 0 ? EXIT_PREFLIGHT : load_rules(&h);
+	if (h.status == 0)
+		h.status = logs_open(&h.logs, o, &h.policy, &h.cage);
 	if (h.status == 0) {
 		h.status = EXIT_PREFLIGHT;
 		open_control(&h); /* before the child: its directory is hidden from there */
 		tun_fd = start_child(&h, inherit);
 		if (tun_fd >= 0) {
+			logs_identify(&h.logs, h.child.shim.diag, h.child.shim.pid);
 			if (serve(&h, inherit, tun_fd) < 0)
 				h.status = EXIT_PREFLIGHT;
 			child_stop(&h.child);
 		}
 	}
+	logs_close(&h.logs, h.status);
 	control_close(&h.control);
 	rules_free(&h.rules);
 	cage_fini(&h.cage);

@@ -48,7 +48,7 @@ static cJSON *describe(const struct inspect *i, const struct flow *f)
 	if (!addr_equal(&f->decision.target, &f->key.dst))
 		add_addr(o, "target", &f->decision.target);
 	add_text(o, "rule", f->decision.rule);
-	cJSON_AddNumberToObject(o, "age", ev_now(i->gate->tun->loop) - f->asked);
+	cJSON_AddNumberToObject(o, "age", ev_now(i->gate->tun->loop) - f->times.asked);
 	cJSON_AddNumberToObject(o, "up", (double)f->bytes_up);
 	cJSON_AddNumberToObject(o, "down", (double)f->bytes_down);
 	return o;

@@ -18,12 +18,13 @@ static bool is_stderr(const char *to)
 	return strcmp(to, "-") == 0 || strcmp(to, "fd:2") == 0;
 }
 
-int logs_open(struct logs *l, const struct options *o, struct policy *policy)
+int logs_open(struct logs *l, const struct options *o, struct policy *policy, struct cage *cage)
 {
 	const char *text = o->log ? o->log : o->verbose ? "-" : NULL;
 	int rc;
 
 	l->policy = policy;
+	l->cage = cage;
 	l->who.diag = -1;
 	if (text) {
 		rc = logtext_open(&l->text, policy, text, o->verbose > 0);
@@ -37,6 +38,8 @@ int logs_open(struct logs *l, const struct options *o, struct policy *policy)
 			return failed("--log-json", o->log_json, -rc);
 	}
 	policy->identify = policy->observers && !o->no_who;
+	if (policy->identify)
+		cage_allow_processes(cage);
 	return 0;
 }
 

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "cage.h"
 #include "logjson.h"
 #include "logtext.h"
 #include "options.h"
@@ -15,6 +16,7 @@
  * are. Embedded in the host. */
 struct logs {
 	struct policy *policy; /* borrowed */
+	struct cage *cage;     /* borrowed, until it is locked */
 	struct logtext text;
 	struct logjson json;
 	struct who who;
@@ -22,7 +24,7 @@ struct logs {
 
 /* Opens what @o asks for. policy->loop and ->name_of are set. 0, or the exit status after one
  * message; logs_close() is due in both cases. */
-int logs_open(struct logs *l, const struct options *o, struct policy *policy);
+int logs_open(struct logs *l, const struct options *o, struct policy *policy, struct cage *cage);
 
 /* The namespace of @command stands; @diag as in who.h, or negative: then processes are unknown. */
 void logs_identify(struct logs *l, int diag, pid_t command);

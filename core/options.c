@@ -119,8 +119,15 @@ static const struct row rows[] = {
 	FLAG(0, "no-sandbox", "for debugging: keep the program's own rights after the start",
 		no_sandbox),
 
+	HEADING("Logs"),
+	TEXT(0, "log", "FILE", "a line for each connection; - for stderr, fd:N for a descriptor",
+		log),
+	TEXT(0, "log-json", "FILE", "the same in JSON lines, as core/LOG.md describes them",
+		log_json),
+	FLAG(0, "no-who", "logs do not look for the process of each connection", no_who),
+
 	HEADING("Help"),
-	COUNT('v', "verbose", "say what happens (-vv: more)", verbose),
+	COUNT('v', "verbose", "log connections, at their start, too (-vv: more)", verbose),
 	TAKEN('h', "help", NULL, "this page", take_command),
 	TAKEN('V', "version", NULL, "the version", take_command),
 };

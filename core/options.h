@@ -59,6 +59,9 @@ struct options {
 	size_t max_conns, max_flows;
 	size_t memory_mb; /* for data in flight */
 	double udp_idle_s, tcp_idle_s, dial_timeout_s, keepalive_s;
+
+	const char *log, *log_json; /* a path, "-", "fd:N"; NULL = none */
+	bool no_who;                /* logs do not ask which process it was */
 };
 
 /* Fills @o from the command line, argv[0] aside. Returns 0, or EXIT_USAGE after one line on

@@ -32,35 +32,46 @@ static void deny_by_guard(struct decision *d, enum guard_class class)
 		guard_class_name(class));
 }
 
+/* A denial is said even where nobody asked for a log; a drop, which is to be silent, is not. */
 static void report(struct policy *p, const struct flow *f)
 {
 	static struct log_limit limit = {.burst = 10};
 	const struct decision *d = &f->decision;
 	const char *verb = d->verdict == VERDICT_DENY ? "denied" : "dropped";
-	bool guard = d->rule && strcmp(d->rule, "guard") == 0;
+	const bool guard = d->rule && strcmp(d->rule, "guard") == 0;
 	char text[FLOW_TEXT_MAX];
 	unsigned long missed;
 
-	UNUSED(p);
-	if (!guard || d->verdict == VERDICT_DROP) {
-		if (log_enabled(LOG_LEVEL_INFO))
-			log_info("%s %s: %s%s%s", verb, flow_format(f, text),
-				d->rule ? d->rule : "no rule", d->reason ? ": " : "",
-				d->reason ? d->reason : "");
+	if (p->logged && !(guard && d->verdict == VERDICT_DENY))
 		return;
-	}
+	if (d->verdict == VERDICT_DROP && !log_enabled(LOG_LEVEL_INFO))
+		return;
 	if (!log_limit_pass(&limit, &missed))
 		return;
 	if (missed)
-		log_warn("%lu more denials by the guard are not shown", missed);
-	log_warn("%s %s: %s is closed to the command; name the address in a rule, or see "
-		 "--allow-host",
-		verb, flow_format(f, text), d->reason);
+		log_warn("%lu more denials are not shown; see --log", missed);
+	if (guard && d->verdict == VERDICT_DENY)
+		log_warn("%s %s: %s is closed to the command; name the address in a rule, or see "
+			 "--allow-host",
+			verb, flow_format(f, text), d->reason);
+	else
+		log_warn("%s %s by %s%s%s", verb, flow_format(f, text),
+			d->rule ? d->rule : "a rule", d->reason ? ": " : "",
+			d->reason ? d->reason : "");
 }
 
 static ev_tstamp policy_now(const struct policy *p)
 {
 	return p->loop ? ev_now(p->loop) : 0;
+}
+
+/* Names are forgotten; a log wants the one that the child went by. */
+static void note_name(struct policy *p, struct flow *f)
+{
+	const char *name = p->name_of ? p->name_of(p->name_arg, f) : NULL;
+
+	if (name && !f->host)
+		f->host = strdup(name);
 }
 
 /* Turns a verdict that policy gave into the final decision: default, target, guard. */
@@ -104,8 +115,10 @@ static void settle(struct policy *p, struct flow *f, enum verdict v)
 	if (f->state == FLOW_STATE_ENDED) /* by the hook that was asked */
 		return;
 	f->times.decided = policy_now(p);
-	if (p->observers)
+	if (p->observers) {
+		note_name(p, f);
 		observe_decided(p->observers, f);
+	}
 }
 
 /* After the connection is open a verdict can only let it live or end it. */

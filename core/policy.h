@@ -22,8 +22,12 @@ struct policy {
 	struct guard *guard;        /* borrowed */
 	struct observer *observers; /* NULL = nobody looks: observe.h */
 	struct ev_loop *loop;       /* borrowed: gives flows their times; NULL = they have none */
-	struct who *who;            /* borrowed; NULL = processes are unknown */
-	bool identify;              /* look up the process of each flow and question at once */
+	/* The best known name of a flow's destination, or NULL; may be NULL. */
+	const char *(*name_of)(void *arg, const struct flow *f);
+	void *name_arg;
+	struct who *who; /* borrowed; NULL = processes are unknown */
+	bool logged;     /* single flows are told on stderr by an observer: not by us */
+	bool identify;   /* look up the process of each flow and question at once */
 	bool default_deny;
 	bool dry_run; /* decide and log, but allow */
 	uint64_t allowed, denied, dropped;
