@@ -2,7 +2,7 @@
 #ifndef NSNET_LOGJSON_H
 #define NSNET_LOGJSON_H
 
-#include "json.h"
+#include "jsonline.h"
 #include "observe.h"
 #include "policy.h"
 #include "writer.h"
@@ -12,7 +12,7 @@ struct logjson {
 	struct observer observer;
 	struct policy *policy; /* borrowed */
 	struct writer writer;
-	struct json json;
+	struct jsonline json;
 };
 
 /* Begins to observe @policy, whose loop is set, and writes to @to (writer.h). @command is ended by

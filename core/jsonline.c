@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-#include "json.h"
+#include "jsonline.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "utf8.h"
 
-static bool json_room(struct json *j, size_t n)
+static bool jsonline_room(struct jsonline *j, size_t n)
 {
 	size_t cap = j->cap ? j->cap : 1024;
 	char *grown;
@@ -27,62 +27,62 @@ static bool json_room(struct json *j, size_t n)
 	return true;
 }
 
-static void json_put(struct json *j, const char *text, size_t n)
+static void jsonline_put(struct jsonline *j, const char *text, size_t n)
 {
-	if (!json_room(j, n))
+	if (!jsonline_room(j, n))
 		return;
 	memcpy(j->data + j->len, text, n);
 	j->len += n;
 }
 
 /* Before each value. */
-static void json_next(struct json *j)
+static void jsonline_next(struct jsonline *j)
 {
 	if (j->comma)
-		json_put(j, ",", 1);
+		jsonline_put(j, ",", 1);
 	j->comma = true;
 }
 
-void json_begin(struct json *j)
+void jsonline_begin(struct jsonline *j)
 {
 	j->len = 0;
 	j->comma = j->failed = false;
 }
 
-const char *json_end(struct json *j, size_t *len)
+const char *jsonline_end(struct jsonline *j, size_t *len)
 {
-	json_put(j, "\n", 2); /* with its zero */
+	jsonline_put(j, "\n", 2); /* with its zero */
 	if (j->failed)
 		return NULL;
 	*len = j->len - 1;
 	return j->data;
 }
 
-void json_fini(struct json *j)
+void jsonline_fini(struct jsonline *j)
 {
 	free(j->data);
 	memset(j, 0, sizeof(*j));
 }
 
-void json_open(struct json *j, char bracket)
+void jsonline_open(struct jsonline *j, char bracket)
 {
-	json_next(j);
-	json_put(j, &bracket, 1);
+	jsonline_next(j);
+	jsonline_put(j, &bracket, 1);
 	j->comma = false;
 }
 
-void json_close(struct json *j, char bracket)
+void jsonline_close(struct jsonline *j, char bracket)
 {
-	json_put(j, &bracket, 1);
+	jsonline_put(j, &bracket, 1);
 	j->comma = true;
 }
 
-void json_key(struct json *j, const char *key)
+void jsonline_key(struct jsonline *j, const char *key)
 {
-	json_next(j);
-	json_put(j, "\"", 1);
-	json_put(j, key, strlen(key));
-	json_put(j, "\":", 2);
+	jsonline_next(j);
+	jsonline_put(j, "\"", 1);
+	jsonline_put(j, key, strlen(key));
+	jsonline_put(j, "\":", 2);
 	j->comma = false;
 }
 
@@ -92,56 +92,56 @@ static bool is_plain(unsigned char c)
 }
 
 /* One character that is not plain; returns how many bytes it had. */
-static size_t json_escape(struct json *j, const char *s, size_t n)
+static size_t jsonline_escape(struct jsonline *j, const char *s, size_t n)
 {
 	static const char hex[] = "0123456789abcdef";
 	const unsigned char c = (unsigned char)*s;
 	size_t k;
 
 	if (c == '"' || c == '\\') {
-		json_put(j, "\\", 1);
-		json_put(j, s, 1);
+		jsonline_put(j, "\\", 1);
+		jsonline_put(j, s, 1);
 		return 1;
 	}
 	if (c < 0x20 || c == 0x7f) {
 		const char text[] = {'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
 
-		json_put(j, text, sizeof(text));
+		jsonline_put(j, text, sizeof(text));
 		return 1;
 	}
 	k = utf8_length(s, n, NULL);
 	if (k)
-		json_put(j, s, k);
+		jsonline_put(j, s, k);
 	else
-		json_put(j, "\xef\xbf\xbd", 3); /* U+FFFD */
+		jsonline_put(j, "\xef\xbf\xbd", 3); /* U+FFFD */
 	return k ? k : 1;
 }
 
-void json_bytes(struct json *j, const char *text, size_t len)
+void jsonline_bytes(struct jsonline *j, const char *text, size_t len)
 {
-	json_next(j);
-	json_put(j, "\"", 1);
+	jsonline_next(j);
+	jsonline_put(j, "\"", 1);
 	while (len) {
 		size_t n = 0;
 
 		while (n < len && is_plain((unsigned char)text[n]))
 			n++;
-		json_put(j, text, n);
+		jsonline_put(j, text, n);
 		if (n < len)
-			n += json_escape(j, text + n, len - n);
+			n += jsonline_escape(j, text + n, len - n);
 		text += n;
 		len -= n;
 	}
-	json_put(j, "\"", 1);
+	jsonline_put(j, "\"", 1);
 }
 
-void json_text(struct json *j, const char *text)
+void jsonline_text(struct jsonline *j, const char *text)
 {
 	if (text) {
-		json_bytes(j, text, strlen(text));
+		jsonline_bytes(j, text, strlen(text));
 	} else {
-		json_next(j);
-		json_put(j, "null", 4);
+		jsonline_next(j);
+		jsonline_put(j, "null", 4);
 	}
 }
 
@@ -153,15 +153,15 @@ static char *put_digits(char *end, uint64_t n, int least)
 	return end;
 }
 
-void json_number(struct json *j, uint64_t n)
+void jsonline_number(struct jsonline *j, uint64_t n)
 {
 	char text[20], *end = text + sizeof(text), *at = put_digits(end, n, 1);
 
-	json_next(j);
-	json_put(j, at, (size_t)(end - at));
+	jsonline_next(j);
+	jsonline_put(j, at, (size_t)(end - at));
 }
 
-void json_seconds(struct json *j, double s)
+void jsonline_seconds(struct jsonline *j, double s)
 {
 	char text[32], *end = text + sizeof(text), *at;
 	/* Far above all times, far below what a uint64_t holds. */
@@ -170,20 +170,20 @@ void json_seconds(struct json *j, double s)
 	at = put_digits(end, micro % 1000000, 6);
 	*--at = '.';
 	at = put_digits(at, micro / 1000000, 1);
-	json_next(j);
-	json_put(j, at, (size_t)(end - at));
+	jsonline_next(j);
+	jsonline_put(j, at, (size_t)(end - at));
 }
 
-void json_pair(struct json *j, const char *key, const char *text)
+void jsonline_pair(struct jsonline *j, const char *key, const char *text)
 {
 	if (!text)
 		return;
-	json_key(j, key);
-	json_text(j, text);
+	jsonline_key(j, key);
+	jsonline_text(j, text);
 }
 
-void json_pair_number(struct json *j, const char *key, uint64_t n)
+void jsonline_pair_number(struct jsonline *j, const char *key, uint64_t n)
 {
-	json_key(j, key);
-	json_number(j, n);
+	jsonline_key(j, key);
+	jsonline_number(j, n);
 }
