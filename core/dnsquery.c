@@ -11,6 +11,8 @@
 
 #include "base.h"
 #include "dname.h"
+#include "dnsedit.h"
+#include "guard.h"
 #include "log.h"
 
 static double now(void)
@@ -161,10 +163,72 @@ static void query_ready_error(struct dnsquery *q, unsigned rcode)
 	query_ready(q);
 }
 
+/* True if the same was not said of the name within DNSQUERY_SAID_S. A lookup asks for two types,
+ * of two servers, in every search domain. Two names that collide are both said more often. */
+static bool is_news(struct dnsquery_pool *p, const char *name, const char *what)
+{
+	const char *texts[] = {name, what};
+	uint32_t hash = 2166136261u;
+	double t = now();
+
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		for (const char *c = texts[i]; *c; c++)
+			hash = (hash ^ (uint8_t)*c) * 16777619u;
+	}
+	struct dnsquery_said *s = &p->said[hash % DNSQUERY_SAID];
+	if (s->hash == hash && s->until > t)
+		return false;
+	s->hash = hash;
+	s->until = t + DNSQUERY_SAID_S;
+	return true;
+}
+
+/* Tells of an answer that rules about names will not believe, so that a denied connection is no
+ * riddle. */
+static void log_private(const struct dnsquery *q, const uint8_t *msg, size_t len)
+{
+	struct dnsmsg_record r;
+	struct dnsmsg m;
+	size_t at = 0;
+	unsigned n = 0;
+
+	if (dnsmsg_parse(&m, msg, len) < 0)
+		return;
+	while (dnsmsg_next(&m, &at, &n, &r) > 0) {
+		struct addr a = {.v = r.type == DNSMSG_TYPE_A ? 4 : 6};
+		char text[ADDR_TEXT_MAX];
+
+		if (r.section != 1 || (r.type != DNSMSG_TYPE_A && r.type != DNSMSG_TYPE_AAAA) ||
+			r.data_len != (a.v == 4 ? 4 : 16))
+			continue;
+		memcpy(a.ip, msg + r.data, r.data_len);
+		if (!guard_is_private(&a) || !is_news(q->pool, q->name, "private"))
+			continue;
+		log_warn("dns: %s is said to be at %s, which is no public address: no rule about "
+			 "its name opens it without cidr = \"%s\"",
+			q->name, addr_format(&a, false, text), text);
+	}
+}
+
+/* Where rules speak of names: what the child gets instead of the answer, or NULL. */
+static uint8_t *answer_by_name(const struct dnsquery *q, uint8_t *msg, size_t *len)
+{
+	static uint8_t stripped[DNSMSG_MAX];
+	ssize_t n = dnsedit_strip(stripped, msg, *len);
+
+	log_private(q, msg, *len);
+	if (n == 0)
+		return msg;
+	*len = n > 0 ? (size_t)n : 0;
+	return n > 0 ? stripped : NULL;
+}
+
 static void query_on_resolved(struct resolver_query *up, uint8_t *msg, size_t len)
 {
 	struct dnsquery *q = container_of(up, struct dnsquery, up);
 
+	if (msg && q->pool->policy && q->pool->policy->by_name)
+		msg = answer_by_name(q, msg, &len);
 	if (msg) {
 		query_finish(q, msg, len);
 	} else {
@@ -188,26 +252,6 @@ static void query_ask(struct dnsquery *q, const struct addr *server)
 		q->pool->failed++;
 		query_ready_error(q, DNSMSG_RCODE_SERVFAIL);
 	}
-}
-
-/* True if the same was not said of the name within DNSQUERY_SAID_S. A lookup asks for two types,
- * of two servers, in every search domain. Two names that collide are both said more often. */
-static bool is_news(struct dnsquery_pool *p, const char *name, const char *what)
-{
-	const char *texts[] = {name, what};
-	uint32_t hash = 2166136261u;
-	double t = now();
-
-	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
-		for (const char *c = texts[i]; *c; c++)
-			hash = (hash ^ (uint8_t)*c) * 16777619u;
-	}
-	struct dnsquery_said *s = &p->said[hash % DNSQUERY_SAID];
-	if (s->hash == hash && s->until > t)
-		return false;
-	s->hash = hash;
-	s->until = t + DNSQUERY_SAID_S;
-	return true;
 }
 
 /* A name that a script or the default refuses: said once, and few lines a second. */

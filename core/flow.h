@@ -153,6 +153,7 @@ struct flow {
 	struct shape *shape;       /* owned; NULL = none; to be set before the flow is OPEN */
 	struct envelope *envelope; /* UDP: the same */
 	void *policy;              /* the policy side's own; NULL until it sets it */
+	struct names_host *names;  /* core/policy's: keeps the names of dst; NULL = none */
 };
 
 struct flow_table {

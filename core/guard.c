@@ -335,6 +335,33 @@ enum guard_class guard_classify(struct guard *g, const struct addr *a)
 	return class;
 }
 
+bool guard_is_private(const struct addr *a)
+{
+	static const struct {
+		uint8_t v, bits;
+		uint8_t prefix[2];
+	} row[] = {
+		{4, 8, {10}}, {4, 12, {172, 16}}, {4, 16, {192, 168}},
+		{4, 10, {100, 64}},    /* carriers' own, RFC 6598 */
+		{4, 15, {198, 18}},    /* benchmarks, RFC 2544 */
+		{6, 7, {0xfc}},        /* unique local, RFC 4193 */
+		{6, 10, {0xfe, 0xc0}}, /* site-local, RFC 3879 */
+	};
+	struct addr reading[READINGS_MAX];
+	size_t n = unfold(a, reading);
+
+	reading[n++] = *a;
+	for (size_t i = 0; i < n; i++) {
+		if (by_prefix(&reading[i]) != GUARD_CLASS_PUBLIC)
+			return true;
+		for (size_t k = 0; k < ARRAY_LEN(row); k++)
+			if (row[k].v == reading[i].v &&
+				starts_with(reading[i].ip, row[k].prefix, row[k].bits))
+				return true;
+	}
+	return false;
+}
+
 struct addr guard_translate(const struct guard *g, const struct addr *a, bool *named)
 {
 	struct addr to = guard_canonical(a);

@@ -68,6 +68,11 @@ struct addr guard_canonical(const struct addr *a);
  * MULTICAST: nowhere to go. */
 enum guard_class guard_classify(struct guard *g, const struct addr *a);
 
+/* True if no public name should lead to @a, in any spelling: all that is not PUBLIC by the address
+ * alone, and the private networks (RFC 1918, 4193, 6598 and the like). An answer that says so is a
+ * mistake or an attack (DNS rebinding), unless somebody means that very network. */
+bool guard_is_private(const struct addr *a);
+
 /* Where a dial to @a really goes: the alias of the host, in any spelling, becomes loopback if
  * allowed (*@named is then set), else @a itself. */
 struct addr guard_translate(const struct guard *g, const struct addr *a, bool *named);

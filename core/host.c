@@ -217,6 +217,7 @@ static int init_policy(struct host *h)
 	h->policy.loop = h->loop;
 	h->policy.name_of = host_name_of;
 	h->policy.name_arg = h;
+	h->policy.names = &h->names;
 	h->policy.guard = &h->guard;
 	h->policy.default_deny = o->default_deny;
 	h->policy.dry_run = o->dry_run;

@@ -11,26 +11,32 @@
 /* name - which names the child was told an address has: learnt from the answers of our own
  * resolver, and from nothing else, so a name stands for what the command asked for.
  *
- * Embedded in the host. Bounded: NAMES_MAX pairs, the one learnt longest ago makes room. A pair
- * holds for its TTL and NAMES_GRACE_S more, since programs keep addresses a little longer than they
- * should. Names are as dnsmsg_text() writes them: lower case, no dot at the end. Time is given, in
- * seconds.
+ * An address has a set of names: many share one. A pair holds for its TTL and NAMES_GRACE_S more,
+ * since programs keep addresses a little longer than they should, and as long as a connection to
+ * the address lives. Addresses are compared in their canonical form (guard.h). Names are as
+ * dnsmsg_text() writes them: lower case, no dot at the end. Time is given, in seconds.
+ *
+ * Embedded in the host. Bounded: NAMES_MAX pairs, NAMES_HOST_MAX of one address; the one learnt
+ * longest ago makes room, if possible one that no connection needs.
  */
 #define NAMES_MAX 16384
+#define NAMES_HOST_MAX 128
 #define NAMES_GRACE_S 60.0
 #define NAMES_TTL_MAX_S 86400.0
 
+struct names_host; /* an address with its names */
+
 struct names {
-	struct name **bucket; /* owned */
-	struct list all;      /* oldest first */
-	size_t count;
+	struct names_host **bucket; /* owned */
+	struct list all;            /* struct name, oldest first */
+	size_t count, hosts;
 };
 
 int names_init(struct names *n); /* 0 or -ENOMEM */
 void names_fini(struct names *n);
 
 /* @name (copied) was said to have @ip (port ignored) for @ttl_s. Without memory it is not learnt.
- * */
+ */
 void names_learn(struct names *n, const struct addr *ip, const char *name, double ttl_s,
 	double now);
 
@@ -46,5 +52,10 @@ const char *names_find(struct names *n, const struct addr *ip, double now);
  * that, or 0. */
 int names_each(struct names *n, const struct addr *ip, double now,
 	int (*fn)(void *arg, const char *name), void *arg);
+
+/* A connection to @ip begins: the names that hold for it now go on doing so until it ends, and
+ * a grace. Returns what names_release() is to be given, NULL if there are none. */
+struct names_host *names_hold(struct names *n, const struct addr *ip, double now);
+void names_release(struct names *n, struct names_host *h, double now); /* NULL is allowed */
 
 #endif

@@ -115,6 +115,8 @@ static void settle(struct policy *p, struct flow *f, enum verdict v)
 	if (f->state == FLOW_STATE_ENDED) /* by the hook that was asked */
 		return;
 	f->times.decided = policy_now(p);
+	if (p->names && d->verdict != VERDICT_DENY && d->verdict != VERDICT_DROP)
+		f->names = names_hold(p->names, &f->key.dst, policy_now(p));
 	if (p->observers) {
 		note_name(p, f);
 		observe_decided(p->observers, f);
@@ -277,4 +279,7 @@ void policy_end(struct policy *p, struct flow *f, enum flow_cause cause, ev_tsta
 		observe_ended(p->observers, f);
 	if (f->asked && p->hooks->close)
 		p->hooks->close(p->hooks->arg, f);
+	if (f->names)
+		names_release(p->names, f->names, now);
+	f->names = NULL;
 }

@@ -8,6 +8,7 @@
 #include "flow.h"
 #include "guard.h"
 #include "hook.h"
+#include "name.h"
 #include "observe.h"
 #include "who.h"
 
@@ -25,9 +26,11 @@ struct policy {
 	/* The best known name of a flow's destination, or NULL; may be NULL. */
 	const char *(*name_of)(void *arg, const struct flow *f);
 	void *name_arg;
-	struct who *who; /* borrowed; NULL = processes are unknown */
-	bool logged;     /* single flows are told on stderr by an observer: not by us */
-	bool identify;   /* look up the process of each flow and question at once */
+	struct who *who;     /* borrowed; NULL = processes are unknown */
+	bool logged;         /* single flows are told on stderr by an observer: not by us */
+	bool identify;       /* look up the process of each flow and question at once */
+	struct names *names; /* borrowed: of the addresses; NULL = none are known */
+	bool by_name;        /* rules speak of names: nothing may lead around them */
 	bool default_deny;
 	bool dry_run; /* decide and log, but allow */
 	uint64_t allowed, denied, dropped;

@@ -32,6 +32,14 @@ static void on_opened(void *arg, const char *path)
 		log_warn("%s cannot be read again by a reload: %s", path, strerror(-rc));
 }
 
+static int rules_names_of(void *arg, const struct addr *ip, int (*fn)(void *arg, const char *name),
+	void *fn_arg)
+{
+	const struct policy *p = arg;
+
+	return p->names ? names_each(p->names, ip, ev_now(p->loop), fn, fn_arg) : 0;
+}
+
 int rules_load(struct rules *r, const struct options *o, struct ev_loop *loop,
 	struct policy *policy, struct cage *cage, rules_name_fn *name_of, void *name_arg)
 {
@@ -45,6 +53,8 @@ int rules_load(struct rules *r, const struct options *o, struct ev_loop *loop,
 		.name_arg = name_arg,
 		.opened = on_opened,
 		.opened_arg = cage,
+		.names_of = rules_names_of,
+		.names_arg = policy,
 	};
 	int rc;
 

@@ -108,7 +108,9 @@ static void dnschain_done(void *arg, struct task *t)
 	}
 	if (v == VERDICT_NONE)
 		v = dnschain_go(y, &d);
-	if (v != VERDICT_PENDING)
+	if (v == VERDICT_PENDING)
+		decision_fini(&d);
+	else
 		dnschain_give(y, v, &d);
 }
 

@@ -381,14 +381,21 @@ enum filter_answer filter_judge(const struct filter *f, const struct facts *fact
 	if (f->has_ports &&
 		(facts->network == FILTER_ICMP || !port_set_has(&f->ports, facts->dst.port)))
 		return FILTER_NO;
+	bool meant = false;
 	if (f->has_cidrs) {
 		int bits = cidr_set_find(f->cidrs, &facts->dst);
 		if (bits < 0)
 			return FILTER_NO;
-		if (bits >= (facts->dst.v == 4 ? FILTER_NAMED_V4 : FILTER_NAMED_V6))
-			*named = true;
+		meant = bits >= (facts->dst.v == 4 ? FILTER_NAMED_V4 : FILTER_NAMED_V6);
+		*named |= meant;
 	}
-	return filter_has_names(f) ? judge_names(f, facts, side) : FILTER_YES;
+	if (!filter_has_names(f))
+		return FILTER_YES;
+	/* Whoever answers for a name can let it lead anywhere (DNS rebinding): into private
+	 * networks only where the same filter says so by address. */
+	if (side != FILTER_CLOSES && !meant && guard_is_private(&facts->literal))
+		return FILTER_NO;
+	return judge_names(f, facts, side);
 }
 
 bool filter_match(const struct filter *f, const struct facts *facts, bool *named)

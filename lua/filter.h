@@ -88,6 +88,7 @@ typedef int filter_names_fn(void *arg, const struct addr *ip, filter_each_fn *fn
 /* What a filter looks at. */
 struct facts {
 	struct addr dst;           /* canonical; its port */
+	struct addr literal;       /* as the child wrote it */
 	uint8_t network;           /* one of FILTER_TCP, ... */
 	filter_names_fn *names_of; /* NULL = none are known */
 	void *names_arg;

@@ -112,6 +112,7 @@ void scripts_set_hooks(struct lua_host *h)
 	h->hooks.dial = hook_dial;
 	h->hooks.cancel = hook_cancel;
 	h->hooks.close = hook_close;
+	h->options.policy->by_name = rs->has_names;
 	if (!h->options.default_fixed)
 		h->options.policy->default_deny = rs->default_deny;
 }

@@ -375,6 +375,34 @@ static void another_may_say_what_is_the_hosts(void **state)
 	guard.is_host = NULL;
 }
 
+static void private_space_is_known_in_every_spelling(void **state)
+{
+	static const char *const within[] = {"127.0.0.1", "0.0.0.0", "10.0.0.1", "10.255.255.255",
+		"172.16.0.1", "172.31.255.255", "192.168.1.1", "100.64.0.1", "100.127.255.255",
+		"169.254.169.254", "198.18.0.1", "198.19.255.255", "224.0.0.1", "255.255.255.255",
+		"100.100.100.200", "168.63.129.16", "::", "::1", "fe80::1", "fec0::1", "fc00::1",
+		"fd00:ec2::254", "ff02::1", "::ffff:10.0.0.1", "::10.0.0.1", "::ffff:0:10.0.0.1",
+		"64:ff9b::10.0.0.1", "64:ff9b::127.0.0.1", "64:ff9b:1::10.0.0.1", "2002:a00:1::1",
+		"2002:c0a8:101::"};
+	static const char *const outside[] = {"9.255.255.255", "11.0.0.1", "172.15.0.1",
+		"172.32.0.1", "192.167.1.1", "192.169.1.1", "100.63.0.1", "100.128.0.1",
+		"198.17.0.1", "198.20.0.1", "203.0.113.1", "2001:db8::1", "fbff::1",
+		"64:ff9b::8.8.8.8", "::ffff:203.0.113.1", "2002:cb00:7101::1"};
+	struct addr a;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(within); i++) {
+		assert_int_equal(addr_parse(&a, within[i]), 0);
+		if (!guard_is_private(&a))
+			fail_msg("%s is not private", within[i]);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(outside); i++) {
+		assert_int_equal(addr_parse(&a, outside[i]), 0);
+		if (guard_is_private(&a))
+			fail_msg("%s is private", outside[i]);
+	}
+}
+
 static void refuses_what_it_cannot_ask_about(void **state)
 {
 	(void)state;
@@ -401,6 +429,8 @@ int main(void)
 			stop),
 		cmocka_unit_test_setup_teardown(translation_takes_no_name_away, start, stop),
 		cmocka_unit_test_setup_teardown(host_addresses_are_current, start, stop),
+		cmocka_unit_test_setup_teardown(another_may_say_what_is_the_hosts, start, stop),
+		cmocka_unit_test(private_space_is_known_in_every_spelling),
 		cmocka_unit_test_setup_teardown(refuses_what_it_cannot_ask_about, start, stop),
 	};
 

@@ -60,7 +60,7 @@ static void it_finds_the_newest_name(void **state)
 	assert_string_equal(find("203.0.113.1", 4), "a.example");
 	assert_string_equal(find("203.0.113.1:443", 4), "a.example");
 	assert_null(find("203.0.113.2", 4));
-	assert_null(find("::ffff:203.0.113.1", 4));
+	assert_string_equal(find("::ffff:203.0.113.1", 4), "a.example"); /* the same address */
 }
 
 static void a_name_holds_for_its_ttl_and_a_grace(void **state)
@@ -112,6 +112,89 @@ static void the_oldest_makes_room(void **state)
 	assert_int_equal(n.count, NAMES_MAX);
 	assert_null(find("10.0.9.1", 1));
 	assert_non_null(find("10.0.10.1", 1));
+}
+
+static void a_connection_keeps_the_names(void **state)
+{
+	struct addr a = ip("203.0.113.1"), b = ip("203.0.113.2"), none = ip("203.0.113.3");
+
+	(void)state;
+	learn("203.0.113.1", "early.example", 1, 0);
+	learn("203.0.113.1", "late.example", 100, 0);
+	/* What had ended before the connection began does not come back. */
+	struct names_host *h = names_hold(&n, &a, 99);
+	assert_non_null(h);
+	assert_ptr_equal(names_hold(&n, &a, 1e6), h);
+	assert_string_equal(find("203.0.113.1", 2e6), "late.example");
+	assert_int_equal(n.count, 1);
+	names_release(&n, h, 1e6);
+	assert_string_equal(find("203.0.113.1", 2e6), "late.example");
+	names_release(&n, h, 2e6);
+	assert_non_null(find("203.0.113.1", 2e6 + NAMES_GRACE_S - 1));
+	assert_null(find("203.0.113.1", 2e6 + NAMES_GRACE_S));
+	/* Nothing is known, or no longer. */
+	assert_null(names_hold(&n, &none, 0));
+	assert_null(names_hold(&n, &a, 3e6));
+	assert_int_equal(n.hosts, 0);
+	names_release(&n, NULL, 0);
+	learn("203.0.113.2", "b.example", 1, 0);
+	h = names_hold(&n, &b, 1);
+	learn("203.0.113.2", "new.example", 1, 2);
+	assert_string_equal(find("203.0.113.2", 1e3), "new.example");
+	names_release(&n, h, 1e3);
+}
+
+static void room_is_made_where_no_connection_is(void **state)
+{
+	struct addr a = ip("203.0.113.1");
+	char text[32];
+
+	(void)state;
+	learn("203.0.113.1", "kept.example", 1e5, 0);
+	struct names_host *h = names_hold(&n, &a, 0);
+	for (int i = 0; i < NAMES_MAX + 10; i++) {
+		snprintf(text, sizeof(text), "10.%d.%d.1", i >> 8, i & 255);
+		learn(text, "x.example", 1e5, 0);
+	}
+	assert_int_equal(n.count, NAMES_MAX);
+	assert_string_equal(find("203.0.113.1", 1), "kept.example");
+	names_release(&n, h, 1);
+}
+
+static void connections_to_everything_do_not_break_the_bound(void **state)
+{
+	static struct names_host *held[NAMES_MAX + 100];
+	char text[32];
+
+	(void)state;
+	for (int i = 0; i < NAMES_MAX + 100; i++) {
+		snprintf(text, sizeof(text), "10.%d.%d.1", i >> 8, i & 255);
+		struct addr a = ip(text);
+		names_learn(&n, &a, "x.example", 1e5, 0);
+		held[i] = names_hold(&n, &a, 0);
+		assert_non_null(held[i]);
+	}
+	assert_int_equal(n.count, NAMES_MAX);
+	for (int i = 0; i < NAMES_MAX + 100; i++)
+		names_release(&n, held[i], 1);
+	assert_int_equal(n.hosts, NAMES_MAX);
+}
+
+static void an_address_has_so_many_names(void **state)
+{
+	char text[32];
+
+	(void)state;
+	for (int i = 0; i < NAMES_HOST_MAX + 5; i++) {
+		snprintf(text, sizeof(text), "n%d.example", i);
+		learn("203.0.113.1", text, 100, 0);
+	}
+	assert_int_equal(n.count, NAMES_HOST_MAX);
+	assert_string_equal(find("203.0.113.1", 0), text);
+	int seen = 0;
+	struct addr a = ip("203.0.113.1");
+	names_each(&n, &a, 0, count, &seen);
+	assert_int_equal(seen, NAMES_HOST_MAX);
 }
 
 /* ---- messages ---- */
@@ -210,6 +293,12 @@ int main(void)
 		cmocka_unit_test_setup_teardown(it_tells_every_name_of_an_address, set_up,
 			tear_down),
 		cmocka_unit_test_setup_teardown(the_oldest_makes_room, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_connection_keeps_the_names, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(room_is_made_where_no_connection_is, set_up,
+			tear_down),
+		cmocka_unit_test_setup_teardown(connections_to_everything_do_not_break_the_bound,
+			set_up, tear_down),
+		cmocka_unit_test_setup_teardown(an_address_has_so_many_names, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(it_learns_what_was_asked_for, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(it_follows_aliases_and_keeps_the_asked_name, set_up,
 			tear_down),

@@ -149,7 +149,7 @@ function lab.start(options)
   if options.world ~= false then
     self:serve("world", { "python3", "-BS", "/run/repo/spec/support/world.py", "world",
       "203.0.113.1", "2001:db8:2::1", "203.0.113.2", "2001:db8:2::2", "169.254.169.254",
-      "fd00:ec2::254" })
+      "fd00:ec2::254", "10.99.0.1", "fdbb:99::1" })
   end
   return self
 end

@@ -42,8 +42,9 @@ set_sysctl ipv4/icmp_msgs_per_sec 100000
 set_sysctl ipv4/icmp_msgs_burst 100000
 set_sysctl ipv6/icmp/ratelimit 0
 
-# W answers at .1 to .9, .53, .54 and their IPv6 twins. Beyond it: 201 unreachable,
-# 202 prohibited, 203 silent; 192.0.2.0/24 is known to H only, so W itself says "no net".
+# W answers at .1 to .9, .53, .54 and their IPv6 twins, and at two private addresses. Beyond it:
+# 201 unreachable, 202 prohibited, 203 silent; 192.0.2.0/24 is known to H only, so W itself says
+# "no net".
 {
 	cat <<-END
 		link set lo up
@@ -59,6 +60,8 @@ set_sysctl ipv6/icmp/ratelimit 0
 	cat <<-END
 		addr add 169.254.169.254/32 dev lo
 		addr add fd00:ec2::254/128 dev lo nodad
+		addr add 10.99.0.1/32 dev lo
+		addr add fdbb:99::1/128 dev lo nodad
 		route add unreachable 203.0.113.201/32
 		route add prohibit 203.0.113.202/32
 		route add blackhole 203.0.113.203/32
@@ -83,6 +86,8 @@ nsenter --net=/proc/$host/ns/net sh -s "$uid" <<'END'
 		route add 2001:db8:2::/48 via 2001:db8:1::1
 		route add 2001:db8:3::/48 via 2001:db8:1::1
 		route add fd00:ec2::254/128 via 2001:db8:1::1
+		route add 10.99.0.1/32 via 198.51.100.1
+		route add fdbb:99::1/128 via 2001:db8:1::1
 	BATCH
 	if ! echo "$1 $1" >/proc/sys/net/ipv4/ping_group_range; then
 		echo 0 0 >/proc/sys/net/ipv4/ping_group_range

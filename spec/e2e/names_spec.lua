@@ -1,0 +1,108 @@
+-- SPDX-License-Identifier: MIT
+-- A rule that says a name means it: which connections the answers of name servers open.
+local lab = require("spec.support.lab")
+
+describe("a rule about a name", function()
+  local L
+  local zone = [[
+a.test A 0 203.0.113.1
+a.test AAAA 0 2001:db8:2::1
+b.test A 0 203.0.113.1
+alias.test CNAME 0 far.example
+far.example A 0 203.0.113.2
+far.example AAAA 0 2001:db8:2::2
+private.test A 0 10.99.0.1
+private.test AAAA 0 fdbb:99::1
+loop.test A 0 127.0.0.1
+host.test A 0 198.51.100.2
+host.test AAAA 0 2001:db8:1::2
+meta.test A 0 169.254.169.254
+meta.test AAAA 0 fd00:ec2::254
+mapped.test AAAA 0 ::ffff:10.99.0.1
+nat64.test AAAA 0 64:ff9b::a63:1
+turn.test A 0 203.0.113.1 | 10.99.0.1
+turn6.test AAAA 0 2001:db8:2::1 | fdbb:99::1
+turnmeta.test A 0 203.0.113.1 | 169.254.169.254
+hidden.test HTTPS 0 00010000010003026832 00040004cb007101 00050004abcdef00
+evil.example A 0 203.0.113.3
+]]
+  lazy_setup(function()
+    L = lab.start()
+    L:serve_authority("names", { "203.0.113.53", "2001:db8:2::53" }, zone)
+  end)
+  lazy_teardown(function() L:stop() end)
+  if lab.direct then return end
+
+  local allow = "nsnet.default(nsnet.deny) nsnet.rules { { domain = '.test', nsnet.allow } }"
+
+  -- Looks the name up and connects to what is said (7001 is an echo), with python's own resolver.
+  local function connect(code, ...)
+    local script = [[
+import socket, sys
+for name in sys.argv[1:]:
+    try:
+        where = socket.getaddrinfo(name, 7001, type=socket.SOCK_STREAM)[0]
+        sock = socket.socket(where[0], where[1])
+        sock.settimeout(5)
+        sock.connect(where[4])
+        print(name, "connected")
+    except OSError as error:
+        print(name, type(error).__name__)
+]]
+    return L:run({ "python3", "-c", script, ... }, { args = { "-e", code } })
+  end
+
+  it("opens the addresses that its name was answered with, and no other", function()
+    connect(allow, "a.test", "203.0.113.1", "203.0.113.2", "2001:db8:2::2", "evil.example")
+      :says("a.test connected\n203.0.113.1 connected\n203.0.113.2 ConnectionRefusedError\n"
+        .. "2001:db8:2::2 ConnectionRefusedError\nevil.example gaierror")
+  end)
+
+  it("opens nothing before the name was asked", function()
+    connect(allow, "203.0.113.1", "2001:db8:2::1"):says("203.0.113.1 ConnectionRefusedError\n"
+      .. "2001:db8:2::1 ConnectionRefusedError")
+  end)
+
+  it("counts what the name stands for as the name", function()
+    connect(allow, "alias.test"):says("alias.test connected")
+    connect(allow, "far.example"):says("far.example gaierror")
+  end)
+
+  it("knows all names of an address, not the last", function()
+    local code = "nsnet.default(nsnet.deny) nsnet.rules { { domain = 'a.test', nsnet.allow },"
+      .. "{ network = 'dns', nsnet.allow } }"
+    connect(code, "a.test", "b.test", "203.0.113.1")
+      :says("a.test connected\nb.test connected\n203.0.113.1 connected")
+  end)
+
+  it("never opens what is the host's or private", function()
+    for _, name in ipairs({ "private.test", "host.test", "meta.test", "mapped.test",
+      "nat64.test" }) do
+      local r = connect(allow, name)
+      assert.is_nil(r.out:match("connected"), r.out)
+    end
+    assert.is_nil((L:read("world.log") or ""):match("%[?10%.99%.0%.1"))
+    assert.is_nil((L:read("world.log") or ""):match("fdbb:99"))
+    connect(allow, "private.test"):complains("private.test is said to be at [%x:.]+, which is no "
+      .. "public address: no rule about its name opens it without cidr = ")
+  end)
+
+  it("opens a private network that it names by address", function()
+    connect("nsnet.default(nsnet.deny) nsnet.rules { { domain = '.test',"
+      .. " cidr = { '10.99.0.0/24', 'fdbb:99::/32' }, nsnet.allow } }", "private.test")
+      :says("private.test connected")
+  end)
+
+  it("does not believe an answer that turns", function()
+    for _, name in ipairs({ "turn.test", "turn6.test", "turnmeta.test" }) do
+      connect(allow, name, name):shows("^" .. name .. " connected\n" .. name .. " Con?n?%w*Err")
+    end
+  end)
+
+  it("takes from answers what would hide names or give addresses", function()
+    local all = L:run({ "dig", "+short", "hidden.test", "HTTPS" }).out
+    assert.is_truthy(all:match("ech=") and all:match("ipv4hint="))
+    local r = L:run({ "dig", "+short", "hidden.test", "HTTPS" }, { args = { "-e", allow } })
+    r:says('1 . alpn="h2"')
+  end)
+end)
