@@ -14,7 +14,7 @@ TEST_TIME ?= 600
 PACKAGES = build-essential musl-tools dpkg-dev pkg-config libev-dev libluajit-5.1-dev luajit \
 	libseccomp-dev libc-ares-dev libcjson-dev ca-certificates
 PACKAGES_TEST = libcmocka-dev lua-busted lua-check clang clang-tidy clang-format \
-	libclang-rt-14-dev valgrind iproute2 iputils-ping procps util-linux curl wget git scdoc \
+	libclang-rt-14-dev valgrind iproute2 iputils-ping procps jq util-linux curl wget git scdoc \
 	dropbear-bin openssh-client bind9-dnsutils dnsmasq-base iperf3 python3 less \
 	microsocks tinyproxy-bin libwrap0
 PACKAGES_BENCH = passt slirp4netns

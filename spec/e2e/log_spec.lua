@@ -1,0 +1,179 @@
+-- SPDX-License-Identifier: MIT
+-- The logs: what they say is what happened, whatever it was called, and nothing is missing.
+local lab = require("spec.support.lab")
+
+if lab.direct then return end
+
+describe("the log", function()
+  local L
+  lazy_setup(function()
+    L = lab.start()
+    L:serve_dns({ "203.0.113.53" }, "203.0.113.1")
+    L:host({ "sh", "-c", "rm -f /etc/resolv.conf; echo nameserver 203.0.113.53 >/etc/resolv.conf" },
+      { who = "root" }):exits(0)
+  end)
+  lazy_teardown(function() L:stop() end)
+
+  local JSON = "/run/lab/home/log.jsonl"
+
+  -- What jq, a foreign parser, makes of the whole log, without a final newline.
+  local function jq(program)
+    local r = L:host({ "jq", "-rs", program, JSON }):exits(0)
+    return (r.out:gsub("\n$", ""))
+  end
+
+  local function client(words, options)
+    options = options or {}
+    local args = { "--log-json", JSON }
+    for _, arg in ipairs(options.args or {}) do args[#args + 1] = arg end
+    return L:client(words, { args = args, bound = options.bound })
+  end
+
+  local function flow(where, what)
+    return jq((".[] | select(.type == \"flow\" and %s) | %s"):format(where, what))
+  end
+
+  describe("in JSON lines", function()
+    it("begins with the command and ends with its status", function()
+      L:run({ "sh", "-c", "exit 7" }, { args = { "--log-json", JSON } }):exits(7)
+      assert.equal("start sh -c exit 7", jq '.[0] | [.type] + .command | join(" ")')
+      assert.equal("end 7 0", jq '.[-1] | [.type, .status, .lost] | join(" ")')
+      assert.equal("true", jq "all(.v == 1 and (.time | type) == \"number\")")
+    end)
+
+    it("has each connection with its bytes, its phases and who made it", function()
+      lab.both(function(_, names)
+        client({ "upload", names.world, tostring(lab.port.sum), "1000000" })
+          :shows("^1000000 ")
+        local sum = #"1000000 " + 64 -- COUNT SHA256
+        assert.equal("tcp allow closed 1000000", flow("true",
+          [["\(.network) \(.verdict) \(.end) \(.up)"]]))
+        assert.is_true(math.abs(tonumber(flow("true", ".down")) - sum) <= 1)
+        assert.equal("true", flow("true", [[.t |
+          (0 <= .decided and .decided <= .dialing and .dialing <= .opened
+          and .opened <= .first_up and .first_up <= .first_down and .first_down <= .ended)]]))
+        assert.equal("python3 true upload", flow("true",
+          [[.process | "\(.name) \(.pid > 1) \(.argv[3])"]]))
+        assert.equal("/run/lab/home", flow("true", ".process.cwd"))
+      end)
+    end)
+
+    it("knows the ancestors of who made it", function()
+      L:run({ "sh", "-c", "sh -c 'curl -s -o /dev/null http://203.0.113.1/; true'; true" },
+        { args = { "--log-json", JSON } }):exits(0)
+      assert.equal("curl sh sh", flow("true",
+        [[.process | [.name, .parents[].name] | join(" ")]]))
+    end)
+
+    it("has what failed, what was denied and what was turned away", function()
+      client({ "connect", "203.0.113.1", tostring(lab.port.closed) }):says("ECONNREFUSED")
+      assert.equal("dial failed: Connection refused 0 0", flow("true",
+        [["\(.end): \(.error) \(.up) \(.down)"]]))
+      client({ "connect", "203.0.113.1", "7001" }, { args = { "-e",
+        "nsnet.rules { { port = 7001, nsnet.deny 'no \"echo\"' } }" } }):says("ECONNREFUSED")
+      assert.equal([[deny rule 1 (-e:1) no "echo" denied python3]], flow("true",
+        [["\(.verdict) \(.rule) \(.reason) \(.end) \(.process.name)"]]))
+      client({ "connect", "127.0.0.1", "7001" }):says("ECONNREFUSED")
+      client({ "connect", "169.254.169.254", "80" })
+      assert.equal("deny guard", flow("true", [["\(.verdict) \(.rule)"]]))
+      L:run({ "sh", "-c", "python3 -BS /run/repo/spec/support/client.py hold 203.0.113.1 7001 3 "
+        .. "</dev/null; true" }, { args = { "--log-json", JSON, "--max-conns", "1" } })
+      assert.equal("2 too many connections", jq [[map(select(.type == "refused")) |
+        "\(length) \(.[0].why)"]])
+    end)
+
+    it("tells what a dry run would have denied", function()
+      client({ "connect", "203.0.113.1", "7001" }, { args = { "--dry-run", "--default",
+        "deny" } }):says("connected")
+      assert.equal("allow deny default", flow("true", [["\(.verdict) \(.would) \(.rule)"]]))
+    end)
+
+    it("has datagrams and echoes", function()
+      client({ "udp", "203.0.113.1", "7001", "300" }):says("echo")
+      assert.equal("udp 300 300 python3", flow("true",
+        [["\(.network) \(.up) \(.down) \(.process.name)"]]))
+      L:run({ "ping", "-c", "3", "-i", "0.2", "203.0.113.1" },
+        { args = { "--log-json", JSON } }):exits(0)
+      assert.equal("icmp 10.0.0.1 203.0.113.1 168 168", flow("true",
+        [["\(.network) \(.src) \(.dst) \(.up) \(.down)"]]))
+    end)
+
+    it("has questions, and the names that connections go by", function()
+      L:run({ "curl", "-s", "-o", "/dev/null", "-4", "http://a.test/" },
+        { args = { "--log-json", JSON } }):exits(0)
+      assert.equal("a.test A allow NOERROR 203.0.113.1 curl", jq [[.[] | select(.type == "dns") |
+        "\(.name) \(.qtype) \(.verdict) \(.rcode) \(.answers[0]) \(.process.name)"]])
+      assert.equal("a.test", flow("true", ".host"))
+      L:run({ "dig", "+time=5", "+tries=1", "no.test" }, { args = { "--log-json", JSON,
+        "--default", "deny" } })
+      assert.equal("no.test deny REFUSED", jq [[.[] | select(.type == "dns") |
+        "\(.name) \(.verdict) \(.rcode)"]])
+    end)
+
+    it("is valid whatever the command calls itself", function()
+      local evil = 'x"\\\n\27[31m\255\254\192'
+      L:run({ "python3", "-BSc", [[
+import ctypes, socket, sys
+ctypes.CDLL(None).prctl(15, b'\xff"\\\n\x1b]0;\xc3', 0, 0, 0)
+socket.create_connection(("203.0.113.1", 7001), 10).close()
+]], evil }, { args = { "--log-json", JSON, "--log", "/run/lab/home/log.txt" } }):exits(0)
+      assert.equal("true", flow("true", [[.process.argv[3] | startswith("x\"\\\n\u001b[31m\ufffd")]]))
+      assert.equal("true", flow("true", [[.process.name | startswith("\ufffd\"\\\n\u001b")]]))
+      local text = L:read("home/log.txt")
+      assert.is_truthy(text:find([[\xff"\\x0a\x1b]0;\xc3[]], 1, true))
+      assert.is_nil(text:match("[^\n\32-\126]"))
+      assert.equal(1, select(2, text:gsub("\n", "")))
+    end)
+
+    it("misses none of 10 000 connections, and no byte", function()
+      local many, each = 10000, 32
+      client({ "serial", "203.0.113.1", "7001", tostring(many) }, { bound = 300 })
+        :says("ok " .. many)
+      local sums = jq [[map(select(.type == "flow")) | [length, (map(.up) | add),
+        (map(.down) | add), (map(.id) | unique | length),
+        (map(select(.verdict == "allow" and .end == "closed")) | length),
+        (map(select(.process.name == "python3")) | length)] | join(" ")]]
+      local total = many * each
+      assert.equal(table.concat({ many, total, total, many, many, many }, " "), sums)
+      assert.equal("0", jq ".[-1].lost")
+    end)
+  end)
+
+  describe("for people", function()
+    it("has a line at the end of each, and with -v at the start", function()
+      local path = "/run/lab/home/log.txt"
+      L:client({ "fetch", "203.0.113.1", tostring(lab.port.source), "5000", "fin" },
+        { args = { "--log", path } }):exits(0)
+      local text = L:read("home/log.txt")
+      assert.is_truthy(text:match("^%d%d:%d%d:%d%d%.%d%d%d python3%[%d+%] +tcp +203%.0%.113%.1:7003"
+        .. " +allow +%S+ up +5%.0k down +[%d.]+ m?s +closed\n$"), text)
+      local r = L:client({ "connect", "203.0.113.1", tostring(lab.port.closed) },
+        { args = { "-v" } }):says("ECONNREFUSED")
+      assert.is_truthy(r.err:match("tcp +203%.0%.113%.1:7099 +allow +begins\n"), r.err)
+      assert.is_truthy(r.err:match("dial failed Connection refused\n"), r.err)
+      assert.is_nil(r.err:match("\27"))
+    end)
+
+    it("is quiet unless asked, but for denials", function()
+      local r = L:client({ "connect", "203.0.113.1", "7001" }):says("connected")
+      assert.equal("", r.err)
+      L:client({ "connect", "203.0.113.1", "7001" }, { args = { "-e",
+        "nsnet.rules { { name = 'echo', port = 7001, nsnet.deny 'why' } }" } })
+        :says("ECONNREFUSED")
+        :complains("^nsnet%-host: denied tcp 10%.0%.0%.1:%d+ %-> 203%.0%.113%.1:7001 by [^\n]*why\n$")
+    end)
+
+    it("cannot be written by the command", function()
+      local r = L:run({ "sh", "-c", "ls -l /proc/self/fd" },
+        { args = { "--log", "/run/lab/home/log.txt", "--log-json", JSON } }):exits(0)
+      assert.is_nil(r.out:match("log%.txt") or r.out:match("log%.jsonl"))
+    end)
+
+    it("says why it cannot be written", function()
+      L:run({ "true" }, { args = { "--log", "/nowhere/log" } }):exits(2)
+        :complains("nsnet%-host: %-%-log /nowhere/log: No such file or directory; ")
+      L:run({ "true" }, { args = { "--log-json", "fd:77" } }):exits(2)
+        :complains("nsnet%-host: %-%-log%-json fd:77: Bad file descriptor; ")
+    end)
+  end)
+end)
