@@ -146,6 +146,11 @@ bool budget_leave(lua_State *L)
 	return preempted;
 }
 
+unsigned budget_ticks(void)
+{
+	return seen == epoch ? ticks : 0;
+}
+
 const char *budget_place(void)
 {
 	return place;

@@ -34,6 +34,9 @@ bool budget_spent(void);
 void budget_enter(lua_State *L, unsigned ms, const char *what);
 /* It has come back. True if it was made to. */
 bool budget_leave(lua_State *L);
+/* After that: how many ticks fell into the entry. Most have none; over many entries they tell the
+ * CPU time. */
+unsigned budget_ticks(void);
 /* After that: "file:line" of the code that was first stopped, or "". */
 const char *budget_place(void);
 

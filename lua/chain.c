@@ -66,6 +66,7 @@ static enum vm_outcome chain_call(struct connection *c, const struct handler *h,
 	if (!h->rules)
 		++*h->hits;
 	(*t)->blocking = blocking;
+	(*t)->spent = blocking ? &c->spent : NULL;
 	(*t)->flow = c->flow;
 	(*t)->owned = &c->streams;
 	(*t)->done = done;

@@ -28,6 +28,7 @@ struct connection {
 	int ref;                          /* registry reference of the object */
 	struct task *task; /* waits for this flow: a chain or a dialer; NULL = none */
 	ev_timer deadline; /* of that */
+	unsigned spent;    /* CPU time of all of it, task.spent */
 	size_t next, rule; /* chain: the handler to ask next; in a block of rules, which of them */
 	const struct handler *asked; /* whose answer is awaited */
 	bool asked_named;            /* a cidr= of its filter named the address */

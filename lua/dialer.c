@@ -152,6 +152,7 @@ static int dialer_run(struct connection *c, int ref)
 	if (!t)
 		return -ENOMEM;
 	t->blocking = true;
+	t->spent = &c->spent;
 	t->flow = c->flow;
 	t->owned = &c->streams;
 	t->done = dialer_done;

@@ -66,6 +66,7 @@ static enum verdict greeter_ask(struct connection *c, const struct handler *h, s
 		return chain_failed(c, h, d);
 	++*h->hits;
 	t->blocking = true;
+	t->spent = &c->spent;
 	t->flow = c->flow;
 	t->owned = &c->streams;
 	t->done = greeting_done;

@@ -360,15 +360,27 @@ static bool over_memory(struct vm *vm)
 	return (size_t)lua_gc(vm->L, LUA_GCCOUNT, 0) * 1024 >= vm->mem_max;
 }
 
+/* A coroutine that waits again and again is never stopped by the budget of one entry. */
+static bool over_cpu(const struct task *t)
+{
+	return t->spent && *t->spent > VM_FLOW_MS / BUDGET_TICK_MS;
+}
+
 enum vm_outcome vm_start(struct task *t, int nargs)
 {
 	struct vm *vm = t->vm;
 	assert(!vm->running);
+	if (unlikely(over_cpu(t))) {
+		task_fail(t, "the CPU budget for one connection is spent");
+		return VM_FAILED;
+	}
 	vm->running = t;
 	budget_enter(vm->L, t->budget_ms, t->what);
 	int rc = lua_resume(t->co, nargs);
 	bool preempted = budget_leave(vm->L);
 	vm->running = NULL;
+	if (t->spent)
+		*t->spent += budget_ticks();
 	if (unlikely(preempted)) {
 		char text[LUA_IDSIZE + 80];
 		const char *place = budget_place();

@@ -27,6 +27,9 @@ enum vm_outcome {
 	VM_FAILED,  /* error, out of budget or memory: reported, and the task is gone */
 };
 
+/* CPU time for all that waits for one flow, in many entries. */
+#define VM_FLOW_MS 200
+
 struct vm;
 struct task;
 
@@ -42,9 +45,10 @@ struct task {
 	struct vm *vm;
 	lua_State *co;
 	int ref;
-	const char *what; /* "on_connect": static */
-	bool blocking;    /* may wait */
-	unsigned budget_ms;
+	const char *what;        /* "on_connect": static */
+	bool blocking;           /* may wait */
+	unsigned budget_ms;      /* for one entry */
+	unsigned *spent;         /* ticks of all entries for whom it serves, or NULL: not limited */
 	const struct flow *flow; /* whom it serves, for messages; NULL = nobody */
 	struct list *owned;      /* list that takes the streams it opens; NULL = may open none */
 	task_done_fn *done;      /* called if it was pending, from the loop, unless discarded */

@@ -250,6 +250,47 @@ static void a_runaway_costs_one_flow(void **state)
 	rig_close(&r);
 }
 
+/* Each turn is within its budget; together they would keep the host busy for half a minute. */
+static void many_little_runs_have_a_budget_together(void **state)
+{
+	(void)state;
+	static const char *const frames[] = {
+		"nsnet.on_connect({ port = 80 }, busy)",
+		"nsnet.dialer({ port = 80 }, busy)",
+	};
+	for (size_t i = 0; i < ARRAY_LEN(frames); i++) {
+		struct rig r;
+		struct rig_flow f;
+		char code[1024];
+		rig_open(&r);
+		snprintf(code, sizeof(code),
+			"local function busy()\n"
+			"  while true do\n"
+			"    local from = os.clock()\n"
+			"    repeat until os.clock() - from >= 0.004\n"
+			"    nsnet.sleep(0)\n"
+			"  end\n"
+			"end\n%s\n",
+			frames[i]);
+		rig_run(&r, code);
+		if (i == 0) {
+			assert_int_equal(rig_verdict(&r, IPPROTO_TCP, "198.51.100.7:80"),
+				VERDICT_DENY);
+		} else {
+			assert_true(rig_ask(&r, &f, IPPROTO_TCP, "198.51.100.7:80"));
+			flow_set_state(&f.flow, FLOW_STATE_DIALING);
+			assert_int_equal(policy_dial(&r.policy, &f.flow), -EINPROGRESS);
+			while (!f.dialed)
+				ev_run(r.loop, EVRUN_ONCE);
+			assert_int_equal(f.fd, -ECONNREFUSED);
+			rig_end(&r, &f, FLOW_CAUSE_DIAL_FAILED);
+		}
+		assert_has(rig_log(&r), "the CPU budget for one connection is spent");
+		assert_int_equal(rig_verdict(&r, IPPROTO_TCP, PUBLIC), VERDICT_ALLOW);
+		rig_close(&r);
+	}
+}
+
 /* What neither the hook nor a check inside can stop ends the process, and with it the network. */
 static void a_stuck_c_function_ends_the_process(void **state)
 {
@@ -288,6 +329,7 @@ int main(void)
 		rig_test(a_file_that_cannot_be_read_is_66),
 		rig_test(files_find_their_neighbors),
 		rig_test(a_runaway_costs_one_flow),
+		rig_test(many_little_runs_have_a_budget_together),
 		rig_test(a_stuck_c_function_ends_the_process),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
