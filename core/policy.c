@@ -10,6 +10,7 @@
 
 #include "base.h"
 #include "log.h"
+#include "sidedoor.h"
 
 static void decide(struct decision *d, enum verdict v, const char *rule, const char *reason)
 {
@@ -82,7 +83,10 @@ static void settle(struct policy *p, struct flow *f, enum verdict v)
 
 	d->verdict = v;
 	if (v == VERDICT_NONE) {
-		if (!p->default_deny)
+		if (p->by_name && sidedoor_of(f->key.proto, &f->key.dst) != SIDEDOOR_NONE)
+			decide(d, VERDICT_DENY, "names",
+				sidedoor_text(sidedoor_of(f->key.proto, &f->key.dst)));
+		else if (!p->default_deny)
 			decide(d, VERDICT_ALLOW, NULL, NULL);
 		else /* an echo reply of a host nobody named would be a channel */
 			decide(d, f->key.proto == IPPROTO_ICMP ? VERDICT_DROP : VERDICT_DENY,

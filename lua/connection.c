@@ -307,6 +307,7 @@ struct connection *connection_get(struct ruleset *rs, struct flow *f)
 	c->dialed_fd = -1;
 	c->facts.dst = guard_canonical(&f->key.dst);
 	c->facts.literal = f->key.dst;
+	c->facts.door = rs->has_names ? sidedoor_of(f->key.proto, &f->key.dst) : SIDEDOOR_NONE;
 	c->facts.network = f->key.proto == IPPROTO_TCP ? FILTER_TCP
 		: f->key.proto == IPPROTO_UDP          ? FILTER_UDP
 						       : FILTER_ICMP;

@@ -9,6 +9,7 @@
 
 #include "core/base.h"
 #include "core/dname.h"
+#include "core/sidedoor.h"
 #include "lua/dnsfilter.h"
 #include "lua/named.h"
 #include "lua/text.h"
@@ -197,6 +198,15 @@ static enum verdict dnschain_find(const struct ruleset *rs, const struct dnsquer
 			d->rule = strdup(h->where);
 			return VERDICT_ALLOW;
 		}
+	}
+	/* No rule opens it, and it would lead to a resolver that knows no rules. */
+	enum sidedoor_name door = rs->has_names && is_name ? sidedoor_name(name) : 0;
+	if (door != SIDEDOOR_NAME_NONE) {
+		d->rule = strdup("names");
+		d->reason = strdup("another resolver");
+		d->style =
+			door == SIDEDOOR_NAME_SIGNAL ? DENY_STYLE_UNREACHABLE : DENY_STYLE_REFUSE;
+		return VERDICT_DENY;
 	}
 	/* A name that rules cannot speak of must not get around those that speak of names: one
 	 * label of "x\\.y" is below what is denied, too. */

@@ -372,6 +372,19 @@ bool filter_has_names(const struct filter *f)
 	return false;
 }
 
+/* True if what @f says of the destination @door means it, and not only holds for it too. */
+static bool names_door(const struct filter *f, enum sidedoor door, bool meant)
+{
+	switch (door) {
+	case SIDEDOOR_DNS:
+		return f->has_ports || meant;
+	case SIDEDOOR_DOH:
+		return f->names[FILTER_NAME_DOMAIN] || meant;
+	default: /* TCP has port 443, too */
+		return f->has_network;
+	}
+}
+
 enum filter_answer filter_judge(const struct filter *f, const struct facts *facts,
 	enum filter_side side, bool *named)
 {
@@ -389,6 +402,8 @@ enum filter_answer filter_judge(const struct filter *f, const struct facts *fact
 		meant = bits >= (facts->dst.v == 4 ? FILTER_NAMED_V4 : FILTER_NAMED_V6);
 		*named |= meant;
 	}
+	if (side == FILTER_OPENS && facts->door && !names_door(f, facts->door, meant))
+		return FILTER_NO;
 	if (!filter_has_names(f))
 		return FILTER_YES;
 	/* Whoever answers for a name can let it lead anywhere (DNS rebinding): into private

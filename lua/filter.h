@@ -8,6 +8,7 @@
 
 #include "core/addr.h"
 #include "core/hook.h"
+#include "core/sidedoor.h"
 #include "lua/match.h"
 
 /* filter - the conditions of a handler or rule, compiled from a table when the script loads, so
@@ -89,6 +90,7 @@ typedef int filter_names_fn(void *arg, const struct addr *ip, filter_each_fn *fn
 struct facts {
 	struct addr dst;           /* canonical; its port */
 	struct addr literal;       /* as the child wrote it */
+	enum sidedoor door;        /* opened only by a rule that names it */
 	uint8_t network;           /* one of FILTER_TCP, ... */
 	filter_names_fn *names_of; /* NULL = none are known */
 	void *names_arg;
