@@ -94,6 +94,8 @@ nsenter --net=/proc/$host/ns/net sh -s "$uid" <<'END'
 	fi
 END
 
+# Control sockets of other labs' programs lie in /tmp; so may our own folder, which is bound above.
+mount -t tmpfs -o mode=1777 tmpfs /tmp
 echo $host >/run/lab/ready
 # Orphans of the specs' commands become our children: ignoring SIGCHLD lets the kernel reap them.
 trap - EXIT
