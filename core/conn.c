@@ -185,9 +185,18 @@ static void conn_dialed(struct conn *c, int fd)
 	conn_refuse(c, -fd); /* last: @c may be gone */
 }
 
+/* Nothing has been sent to whoever answers, nor to the child. In the meantime the address may have
+ * become one of the host's own, where a SYN that is repeated then arrives. */
 static void conn_on_dial(void *arg, int fd)
 {
-	conn_dialed(arg, fd); /* last: the conn may be gone */
+	struct conn *c = arg;
+
+	if (fd >= 0 && !policy_still_allows(c->conns->policy, &c->flow)) {
+		close(fd);
+		conn_deny(c); /* last: @c may be gone */
+		return;
+	}
+	conn_dialed(c, fd); /* last: @c may be gone */
 }
 
 static void conn_flow_dialed(struct flow *f, int fd, const void *early, size_t n)

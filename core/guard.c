@@ -256,7 +256,7 @@ static bool read_route(int type, enum guard_class *class)
 
 /* Forgets the kernel's answers if anything changed since. An overflow of the socket is
  * a change that it could not tell. */
-static void heed_changes(struct guard *g)
+void guard_heed(struct guard *g)
 {
 	char notice[64]; /* its contents do not matter */
 	bool changed = false;
@@ -268,8 +268,11 @@ static void heed_changes(struct guard *g)
 			break;
 		changed = true;
 	}
-	if (changed || errno != EAGAIN)
-		memset(g->known, 0, sizeof(g->known));
+	if (!changed && errno == EAGAIN)
+		return;
+	memset(g->known, 0, sizeof(g->known));
+	if (g->on_change)
+		g->on_change(g->on_change_arg);
 }
 
 static uint32_t slot(const struct addr *a)
@@ -290,7 +293,7 @@ static enum guard_class by_route(struct guard *g, const struct addr *a)
 	unsigned long missed;
 	int type;
 
-	heed_changes(g);
+	guard_heed(g);
 	if (g->known[i].a.v && addr_equal_ip(&g->known[i].a, a))
 		return g->known[i].class;
 	type = ask_route(g, a);

@@ -49,6 +49,9 @@ struct guard {
 	 * tested, whose verdicts must not depend on the machine. NULL = ask the kernel. */
 	bool (*is_host)(void *arg, const struct addr *a);
 	void *is_host_arg;
+	/* Told that an answer may be another from now on; from inside any call here. NULL = nobody. */
+	void (*on_change)(void *arg);
+	void *on_change_arg;
 	bool allow_host;          /* --allow-host */
 	struct addr host4, host6; /* the aliases 10.0.0.100 and its twin: with allow_host they mean
 				     127.0.0.1 and ::1 */
@@ -72,6 +75,9 @@ enum guard_class guard_classify(struct guard *g, const struct addr *a);
  * alone, and the private networks (RFC 1918, 4193, 6598 and the like). An answer that says so is a
  * mistake or an attack (DNS rebinding), unless somebody means that very network. */
 bool guard_is_private(const struct addr *a);
+
+/* Reads the kernel's notices, as each guard_classify() does: when g->changes is readable. */
+void guard_heed(struct guard *g);
 
 /* Where a dial to @a really goes: the alias of the host, in any spelling, becomes loopback if
  * allowed (*@named is then set), else @a itself. */

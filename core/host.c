@@ -32,6 +32,7 @@
 #include "stack.h"
 #include "tun.h"
 #include "udp.h"
+#include "vigil.h"
 
 /* Descriptors that no flow uses: the loop's, the tun, netlink, scripts', a margin. */
 #define FDS_RESERVED 64
@@ -42,6 +43,7 @@ struct host {
 	struct cage cage;
 	struct guard guard;
 	struct policy policy;
+	struct vigil vigil;
 	struct flow_table flows;
 	struct child child;
 	struct tun tun;
@@ -301,6 +303,7 @@ static int serve(struct host *h, const struct inherit *inherit, int tun_fd)
 	if (rc < 0)
 		goto no_dns;
 	connect_gate(h);
+	vigil_start(&h->vigil, h->loop, &h->policy, &h->flows);
 	step = "the command";
 	h->status = rules_start(&h->rules);
 	if (h->status == 0)
@@ -313,6 +316,7 @@ static int serve(struct host *h, const struct inherit *inherit, int tun_fd)
 		ev_run(h->loop, 0);
 	rules_stop(&h->rules);
 	drain_stop(&h->drain);
+	vigil_stop(&h->vigil);
 	tun_stop(&h->tun);
 	dns_fini(&h->dns);
 no_dns:

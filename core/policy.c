@@ -127,6 +127,21 @@ static void settle(struct policy *p, struct flow *f, enum verdict v)
 	}
 }
 
+bool policy_still_allows(struct policy *p, struct flow *f)
+{
+	struct decision *d = &f->decision;
+	enum guard_class class =
+		d->named ? GUARD_CLASS_PUBLIC : guard_classify(p->guard, &d->target);
+
+	if (class == GUARD_CLASS_PUBLIC)
+		return true;
+	deny_by_guard(d, class);
+	d->verdict = VERDICT_DENY; /* visibly, whatever it has become */
+	p->denied++;
+	report(p, f);
+	return false;
+}
+
 /* After the connection is open a verdict can only let it live or end it. */
 static enum verdict judge_late(struct policy *p, struct flow *f, enum verdict v, struct decision *d)
 {

@@ -64,6 +64,10 @@ void policy_dialed(struct policy *p, struct flow *f, int fd, const void *early, 
  * first; not after the flow has ended. */
 const struct process *policy_process(struct policy *p, const struct flow *f);
 
+/* Asks the guard about @f once more: the host's addresses may be others than when it was allowed.
+ * False: it may not be there any more; its decision is a denial now, and was reported. */
+bool policy_still_allows(struct policy *p, struct flow *f);
+
 /* The connection of @f is made: state OPEN. */
 void policy_opened(struct policy *p, struct flow *f);
 

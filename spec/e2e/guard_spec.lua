@@ -115,6 +115,46 @@ describe("the guard", function()
     L:host({ "ip", "addr", "del", "203.0.113.77/32", "dev", "lo" }, { who = "root" })
   end)
 
+  -- An address that becomes the host's own while somebody is on the way to it: gives it to the
+  -- host, and somebody listens there.
+  local function become(address)
+    L:host({ "ip", "addr", "add", address .. "/32", "dev", "lo" }, { who = "root" }):exits(0)
+    finally(function()
+      L:host({ "ip", "addr", "del", address .. "/32", "dev", "lo" }, { who = "root" })
+    end)
+    local name = "became" .. address:match("%d+$")
+    local server = L:serve(name, { "python3", "-BS", "/run/repo/spec/support/world.py", name,
+      address }, { where = "host" })
+    return function()
+      server:kill("KILL")
+      return L:read(name .. ".log") or ""
+    end
+  end
+
+  it("holds for a connection that is being made when the address becomes the host's", function()
+    local job = L:spawn_client({ "connect", lab.v4.silent, 7001, 8 })
+    assert.is_truthy(lab.eventually(function()
+      return L:host({ "ss", "-Htn", "state", "syn-sent" }).out:match(lab.v4.silent .. ":7001")
+    end))
+    local seen = become(lab.v4.silent)
+    assert.equal("ECONNREFUSED\n", job:wait().out)
+    assert.equal("", seen())
+  end)
+
+  it("holds for datagrams of a flow that was there before", function()
+    -- Nobody listens at this address of the world: it answers each datagram with an ICMP error.
+    local job = L:spawn({ "python3", "-BSc", "import socket, time\n"
+      .. "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+      .. "for i in range(60):\n"
+      .. "    s.sendto(b'x', ('203.0.113.9', 7004))\n"
+      .. "    if i == 10: print('ready', flush=True)\n"
+      .. "    time.sleep(0.05)\n" })
+    job:expect("ready")
+    local seen = become("203.0.113.9")
+    job:wait():exits(0)
+    assert.equal("", seen())
+  end)
+
   it("is not passed by a redirect that does not say so", function()
     for _, target in ipairs({ "127.0.0.1:7001", "[::1]:7001", lab.v4.host .. ":7001",
       "169.254.169.254:80", "[::ffff:127.0.0.1]:7001" }) do
