@@ -129,7 +129,8 @@ static void assoc_on_error(struct dgram *d, const struct sock_extended_err *ee,
 	n = MIN(n, (size_t)(v == 4 ? ICMPERR_QUOTE_MAX4 : ICMPERR_QUOTE_MAX6) - 48);
 	h = ops->quote(a, data, &n);
 	a->set->errors++;
-	notice_pass(a->set->tun, &a->flow, &e, from, data - h, h + n); /* last: @a may be gone */
+	notice_pass(a->set->tun, a->set->policy->guard, &a->flow, &e, from, data - h,
+		h + n); /* last: @a may be gone */
 }
 
 /* The same without details: the datagram is unknown, so its quote is made up. */

@@ -71,6 +71,14 @@ static void dgram_refill(struct dgram_batch *b, int n)
 		b->m[i].msg_hdr.msg_controllen = sizeof(b->control[i]);
 }
 
+/* Who sends to a dialer's socket may send descriptors along (SCM_RIGHTS, unix(7)). Without room for
+ * them the kernel does not open them here. */
+static void dgram_refuse_control(struct dgram_batch *b)
+{
+	for (int i = 0; i < DGRAM_BATCH; i++)
+		b->m[i].msg_hdr.msg_controllen = 0;
+}
+
 static void dgram_ask_names(struct dgram_batch *b)
 {
 	for (size_t i = 0; i < DGRAM_BATCH; i++) {
@@ -180,7 +188,8 @@ static void dgram_pass_error(struct dgram *d, struct msghdr *m, uint8_t *data, s
 	d->ops->error(d, ee, &from, data, n); /* last: @d may be gone */
 }
 
-/* Empties the error queue; returns how many entries there were. */
+/* Empties the error queue; returns how many entries there were. Never of a dialer's socket: it has
+ * none that we asked for, and a unix one would give its next datagram instead. */
 static int dgram_drain(struct dgram *d, const bool *gone)
 {
 	uint8_t data[BUF_HEADROOM + QUOTE_MAX + 8];
@@ -210,7 +219,7 @@ static int dgram_drain(struct dgram *d, const bool *gone)
 /* A wake-up without a datagram; @error is what recvmmsg() said. */
 static void dgram_on_nothing(struct dgram *d, int error, const bool *gone)
 {
-	if (dgram_drain(d, gone) > 0 || *gone)
+	if (d->peer.v && (dgram_drain(d, gone) > 0 || *gone))
 		return;
 	if (error == EAGAIN || error == EINTR) {
 		/* Our own sockets wake for nothing when a checksum is wrong. A dialer's may be
@@ -219,6 +228,9 @@ static void dgram_on_nothing(struct dgram *d, int error, const bool *gone)
 			d->ops->failed(d, EPIPE, true); /* last: @d may be gone */
 		return;
 	}
+	/* Who closes a unix socket before he has read everything resets it. */
+	if (error == ECONNRESET && d->packets)
+		error = 0;
 	d->ops->failed(d, error, !d->peer.v); /* last: @d may be gone */
 }
 
@@ -279,6 +291,7 @@ static void dgram_on_readable(struct ev_loop *loop, ev_io *w, int revents)
 {
 	struct dgram *d = container_of(w, struct dgram, io);
 	struct dgram_batch *b = dgram_batch(d->rx);
+	const bool strange = !d->peer.v;
 	bool gone = false;
 	int n;
 
@@ -292,11 +305,15 @@ static void dgram_on_readable(struct ev_loop *loop, ev_io *w, int revents)
 	d->gone = &gone;
 	if (d->ping)
 		dgram_ask_names(b);
+	if (unlikely(strange))
+		dgram_refuse_control(b);
 	n = recvmmsg(d->fd, b->m, DGRAM_BATCH, MSG_DONTWAIT, NULL);
 	if (likely(n > 0))
 		dgram_on_batch(d, b, n, &gone);
 	else
 		dgram_on_nothing(d, n == 0 ? EAGAIN : errno, &gone);
+	if (unlikely(strange))
+		dgram_refill(b, DGRAM_BATCH);
 	if (!gone)
 		d->gone = NULL;
 }
@@ -399,6 +416,8 @@ int dgram_send(struct dgram *d, const void *data, size_t n)
 	if (likely(rc == 0) || dgram_is_shortage(-rc))
 		return rc;
 	/* An error of an earlier datagram, or of this one? */
+	if (!d->peer.v)
+		return dgram_send_once(d, data, n);
 	d->gone = &gone;
 	dgram_drain(d, &gone);
 	if (gone) {

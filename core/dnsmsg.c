@@ -327,6 +327,8 @@ size_t dnsmsg_truncate(uint8_t *data, size_t len, size_t max)
 
 	if (!err && len <= max)
 		return len;
+	if (!err && m.end <= max)
+		return m.end;
 	if (len < DNSMSG_HEADER)
 		return len;
 	size_t end = err == -EBADMSG ? DNSMSG_HEADER : m.question_end;

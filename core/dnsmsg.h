@@ -112,7 +112,8 @@ size_t dnsmsg_error(uint8_t *out, const struct dnsmsg *q, unsigned rcode, bool t
 
 /* Shortens the answer of @len bytes at @data to @max bytes (at least 512): whole records
  * from the front, TC set, the OPT record kept. One that breaks off is cut where it can still be
- * read. Returns the new length; @len, and nothing is changed, if it is well-formed and fits. */
+ * read. Returns the new length; @len, and nothing is changed, if it is well-formed and fits;
+ * without TC if only bytes behind the last record were too many. */
 size_t dnsmsg_truncate(uint8_t *data, size_t len, size_t max);
 
 /* For logs: "A", "HTTPS", "TYPE4711"; "NOERROR", "RCODE11". Into @text (16 bytes) if there is no

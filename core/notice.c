@@ -39,7 +39,7 @@ bool notice_answer(struct notice_limit *l, struct tun *tun, const struct packet 
 	return true;
 }
 
-static bool is_believable(const struct flow *f, const struct addr *from)
+static bool is_believable(const struct guard *g, const struct flow *f, const struct addr *from)
 {
 	static const struct addr loopback = {.v = 6, .ip = {[15] = 1}};
 
@@ -48,13 +48,16 @@ static bool is_believable(const struct flow *f, const struct addr *from)
 	/* Where the flow was redirected to, nobody needs to know. */
 	if (addr_equal_ip(from, &f->decision.target))
 		return false;
+	/* The child has this network on its own device, perhaps this very address. */
+	if (cidr_has(from->v == 4 ? &g->inside4 : &g->inside6, from))
+		return false;
 	return from->v == 4 ? from->ip[0] != 127 : !addr_equal_ip(from, &loopback);
 }
 
-void notice_pass(struct tun *tun, const struct flow *f, const struct icmperr *e,
-	const struct addr *from, uint8_t *quote, size_t n)
+void notice_pass(struct tun *tun, const struct guard *guard, const struct flow *f,
+	const struct icmperr *e, const struct addr *from, uint8_t *quote, size_t n)
 {
-	struct addr src = is_believable(f, from) ? *from : f->key.dst;
+	struct addr src = is_believable(guard, f, from) ? *from : f->key.dst;
 	struct addr dst = f->key.src;
 
 	notice_write(tun, e, quote, n, &src, &dst);

@@ -237,12 +237,26 @@ static uint64_t text_sum(const char *text, size_t len)
 
 /* Time stamps come from a coarse clock: a file changed twice within a tick, with the same length,
  * looks unchanged the second time. So a young file is read again. */
-static bool is_young(const struct stat *st)
+static double monotonic(void)
 {
 	struct timespec now;
 
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* By its time stamp; one from the future (another machine's clock, or ours was set back) says
+ * nothing, and then it is young for as long after we have first seen it like that. */
+static bool is_young(const struct resolvconf *c)
+{
+	struct timespec now;
+	time_t age;
+
 	clock_gettime(CLOCK_REALTIME, &now);
-	return st->st_ino && now.tv_sec - st->st_mtim.tv_sec < YOUNG_S;
+	age = now.tv_sec - c->seen.st_mtim.tv_sec;
+	if (!c->seen.st_ino || age >= YOUNG_S)
+		return false;
+	return age >= 0 || monotonic() - c->seen_at < YOUNG_S;
 }
 
 static bool same_file(const struct stat *a, const struct stat *b)
@@ -265,8 +279,10 @@ static int load(struct resolvconf *c)
 	if (len < 0) {
 		changed = (int)len;
 	} else {
+		if (!same_file(&st, &c->seen))
+			c->seen_at = monotonic();
 		c->seen = st;
-		c->racy = is_young(&st);
+		c->racy = is_young(c);
 		uint64_t sum = text_sum(text, (size_t)len);
 		if (!c->generation || sum != c->sum) {
 			c->sum = sum;

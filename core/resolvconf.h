@@ -45,6 +45,7 @@ struct resolvconf {
 	size_t named_len, named_next;
 
 	struct stat seen; /* the file as it was read; st_ino 0 = absent */
+	double seen_at;   /* monotonic seconds: when it first looked like that */
 	bool racy;        /* it was so young then that a later change may look the same */
 	uint64_t sum;     /* of its text */
 };

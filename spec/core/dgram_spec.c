@@ -250,6 +250,58 @@ static void tells_the_end_of_a_dialers_socket(void **state)
 	world_until(ends == 2);
 }
 
+static unsigned open_descriptors(void)
+{
+	unsigned n = 0;
+
+	for (int fd = 0; fd < 1000; fd++)
+		n += fcntl(fd, F_GETFD) != -1;
+	return n;
+}
+
+/* Whoever a dialer has connected to may send descriptors along with a datagram: they would stay. */
+static void takes_no_descriptor_from_strangers(void **state)
+{
+	static const int type[] = {SOCK_DGRAM, SOCK_SEQPACKET};
+
+	NEEDS_WORLD;
+	for (size_t i = 0; i < 2; i++) {
+		union {
+			struct cmsghdr h;
+			char bytes[CMSG_SPACE(sizeof(int))];
+		} control;
+		struct iovec iov = {.iov_base = "x", .iov_len = 1};
+		struct msghdr m = {.msg_iov = &iov,
+			.msg_iovlen = 1,
+			.msg_control = &control,
+			.msg_controllen = sizeof(control)};
+		unsigned before;
+		int other;
+
+		memset(&d, 0, sizeof(d));
+		start_dialed(type[i], &other);
+		received = 0;
+		control.h = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof(int)),
+			.cmsg_level = SOL_SOCKET,
+			.cmsg_type = SCM_RIGHTS};
+		memcpy(CMSG_DATA(&control.h), &other, sizeof(other));
+		before = open_descriptors();
+		for (int k = 0; k < 20; k++)
+			assert_int_equal(sendmsg(other, &m, 0), 1);
+		world_until(received == 20);
+		assert_int_equal(open_descriptors(), before);
+		dgram_close(&d);
+		close(other);
+		/* The next socket of ours has its control messages again. */
+		memset(&d, 0, sizeof(d));
+		start(NOBODY4);
+		assert_int_equal(dgram_send(&d, "x", 1), 0);
+		errors = 0;
+		world_until(errors == 1);
+		dgram_close(&d);
+	}
+}
+
 static void calls_a_full_socket_a_shortage(void **state)
 {
 	int other, rc = 0;
@@ -288,6 +340,7 @@ int main(void)
 		IN_WORLD(an_old_error_eats_no_datagram),
 		IN_WORLD(sends_with_a_mark),
 		IN_WORLD(tells_the_end_of_a_dialers_socket),
+		IN_WORLD(takes_no_descriptor_from_strangers),
 		IN_WORLD(calls_a_full_socket_a_shortage),
 		IN_WORLD(knows_the_mtu_of_its_own_sockets),
 	};

@@ -405,6 +405,24 @@ static void truncates_what_breaks_off(void **state)
 	assert_int_equal(dnsmsg_parse(&m, k.data, len), 0);
 }
 
+/* What is too long only by what follows its last record has lost nothing without that. */
+static void cuts_off_what_belongs_to_no_record(void **state)
+{
+	struct maker k;
+	struct dnsmsg m;
+
+	(void)state;
+	begin(&k, "a.example", 16);
+	add_record(&k, 1, 16, 100);
+	memset(k.data + k.len, 0xff, 600);
+	assert_int_equal(dnsmsg_truncate(k.data, k.len + 600, 512), k.len);
+	assert_int_equal(dnsmsg_parse(&m, k.data, k.len), 0);
+	assert_false(m.truncated);
+	assert_int_equal(m.answers, 1);
+	/* What fits is left as it is. */
+	assert_int_equal(dnsmsg_truncate(k.data, k.len + 6, 512), k.len + 6);
+}
+
 /* The longest name and the longest options that are kept leave an answer of 512 bytes. */
 static void truncation_keeps_its_promise(void **state)
 {
@@ -454,6 +472,7 @@ int main(void)
 		cmocka_unit_test(the_longest_error_fits),
 		cmocka_unit_test(truncates_at_a_record),
 		cmocka_unit_test(truncates_what_breaks_off),
+		cmocka_unit_test(cuts_off_what_belongs_to_no_record),
 		cmocka_unit_test(truncation_keeps_its_promise),
 		cmocka_unit_test(names_for_logs),
 	};

@@ -143,11 +143,17 @@ static void names_who_can_be_believed(void **state)
 		{"127.0.0.1", "192.0.2.1"},
 		{"0.0.0.0", "192.0.2.1"},
 		{"2001:db8::1", "192.0.2.1"},
+		/* A router of the host's that has an address of the namespace's own network. */
+		{"10.0.0.1", "192.0.2.1"},
+		{"10.0.0.254", "192.0.2.1"},
+		{"10.0.1.1", "10.0.1.1"},
 	};
+	struct guard guard = {0};
 	uint8_t out[200];
 	char text[ADDR_TEXT_MAX];
 
 	(void)state;
+	assert_int_equal(cidr_parse(&guard.inside4, "10.0.0.0/24"), 0);
 	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
 		struct icmperr e = icmperr_from_errno(4, EHOSTUNREACH, false, 0);
 		struct packet q = datagram(out, "10.0.0.1:9", "192.0.2.1:53", 1);
@@ -157,7 +163,7 @@ static void names_who_can_be_believed(void **state)
 		assert_int_equal(addr_parse(&f.decision.target, "203.0.113.5:53"), 0);
 		assert_int_equal(addr_parse(&from, row[i].from), 0);
 		memmove(out + ICMPERR_ROOM, q.data, q.len);
-		notice_pass(&tun, &f, &e, &from, out + ICMPERR_ROOM, q.len);
+		notice_pass(&tun, &guard, &f, &e, &from, out + ICMPERR_ROOM, q.len);
 		assert_true(next());
 		assert_string_equal(addr_format(&p.src, false, text), row[i].shown);
 	}

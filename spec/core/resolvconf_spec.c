@@ -211,8 +211,9 @@ static void sees_changes_that_leave_no_trace(void **state)
 {
 	(void)state;
 	put("f", "nameserver 192.0.2.1\n");
-	age("f", time(NULL) + 3600); /* younger than any stall of this test is long */
+	age("f", time(NULL) + 3600);
 	assert_int_equal(resolvconf_init(&conf, in_dir("f")), 0);
+	conf.seen_at += 3600; /* younger than any stall of this test is long */
 	put("f", "nameserver 192.0.2.2\n");
 	assert_int_equal(stat(in_dir("f"), &conf.seen), 0);
 	assert_true(resolvconf_check(&conf));
@@ -225,6 +226,25 @@ static void sees_changes_that_leave_no_trace(void **state)
 	put("f", "nameserver 192.0.2.3\n");
 	assert_int_equal(stat(in_dir("f"), &conf.seen), 0);
 	assert_false(resolvconf_check(&conf));
+}
+
+/* Its clock may be another machine's, or ours was set back: no reason to read it for ever. */
+static void believes_a_file_from_the_future_in_the_end(void **state)
+{
+	(void)state;
+	put("f", "nameserver 192.0.2.1\n");
+	age("f", time(NULL) + 3600);
+	assert_int_equal(resolvconf_init(&conf, in_dir("f")), 0);
+	assert_true(conf.racy);
+	conf.seen_at -= 10;
+	assert_false(resolvconf_check(&conf));
+	assert_false(conf.racy);
+	put("f", "nameserver 192.0.2.2\n");
+	assert_int_equal(stat(in_dir("f"), &conf.seen), 0);
+	assert_false(resolvconf_check(&conf));
+	/* A change that shows is seen as ever. */
+	put("f", "nameserver 192.0.2.30\n");
+	assert_true(resolvconf_check(&conf));
 }
 
 static void sees_a_rename(void **state)
@@ -329,6 +349,7 @@ int main(void)
 		spec(remembers_a_bounded_number),
 		spec(sees_a_rewritten_file),
 		spec(sees_changes_that_leave_no_trace),
+		spec(believes_a_file_from_the_future_in_the_end),
 		spec(sees_a_rename),
 		spec(sees_through_symbolic_links),
 		spec(a_touch_is_no_change),
