@@ -98,7 +98,10 @@ static void emit_leaf(struct program *p, const struct run *r)
 	}
 	for (size_t i = 0; i < r->alternatives; i++)
 		emit_checks(p, &r->call[i]);
-	emit(p, (struct sock_filter)RETURN(SECCOMP_RET_TRAP));
+	emit(p,
+		(struct sock_filter)RETURN(r->call->action == BPF_ACTION_TRY
+				? SECCOMP_RET_ERRNO | EACCES
+				: SECCOMP_RET_TRAP));
 }
 
 /* The runs from @lo to @hi. Only jumps, comparisons and returns: with these alone the kernel can

@@ -46,6 +46,12 @@
 	{                                                                                          \
 		.nr = SYS_##name, .check = { {.arg = (n), .mask = (m), .value = (v)} }             \
 	}
+#define TRY(name, n, m, v)                                                                         \
+	{                                                                                          \
+		.nr = SYS_##name, .action = BPF_ACTION_TRY, .check = {                             \
+			{.arg = (n), .mask = (m), .value = (v)},                                   \
+		}                                                                                  \
+	}
 #define EXACT UINT32_MAX
 #define SOCKET(family, type)                                                                       \
 	{                                                                                          \
@@ -107,10 +113,11 @@ static const struct bpf_call calls[] = {
 	IF(ioctl, 1, EXACT, SIOCOUTQ), IF(ioctl, 1, EXACT, SIOCGIFINDEX),
 };
 
+/* An error and not the end: a script that is loaded again may ask for what it cannot have. */
 static const struct bpf_call read_only[] = {
-	IF(openat, 2, READ_ONLY_MASK, O_RDONLY),
+	TRY(openat, 2, READ_ONLY_MASK, O_RDONLY),
 #ifdef SYS_open
-	IF(open, 1, READ_ONLY_MASK, O_RDONLY),
+	TRY(open, 1, READ_ONLY_MASK, O_RDONLY),
 #endif
 };
 

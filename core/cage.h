@@ -17,7 +17,8 @@
  * file system only /etc, /proc, the scripts' directories and a few more can be read; no sockets
  * but TCP, UDP, ping and unix ones; no executable memory; no core file, no debugger.
  *
- * A call that is not allowed ends the process with one line that names it, and CAGE_STATUS. */
+ * A call that is not allowed ends the process with one line that names it, and CAGE_STATUS; but to
+ * open a file in the wrong way is an error (EACCES). */
 
 #define CAGE_STATUS 159 /* as a shell reports SIGSYS */
 

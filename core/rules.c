@@ -24,12 +24,12 @@ static int add_scripts(struct rules *r)
 	return rc;
 }
 
-static void on_opened(void *arg, const char *path)
+static void on_opened(void *arg, const char *path, bool writes)
 {
-	int rc = cage_allow(arg, LANDLOCK_READ, path);
+	int rc = cage_allow(arg, writes ? LANDLOCK_WRITE : LANDLOCK_READ, path);
 
 	if (rc < 0)
-		log_warn("%s cannot be read again by a reload: %s", path, strerror(-rc));
+		log_warn("%s cannot be opened again by a reload: %s", path, strerror(-rc));
 }
 
 static int rules_names_of(void *arg, const struct addr *ip, int (*fn)(void *arg, const char *name),

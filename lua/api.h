@@ -30,8 +30,9 @@ struct lua_options {
 	int (*names_of)(void *arg, const struct addr *ip, int (*fn)(void *arg, const char *name),
 		void *fn_arg);
 	void *names_arg;
-	/* Told of each file that a script or a list was read from. May be NULL. */
-	void (*opened)(void *arg, const char *path);
+	/* Told of each file that a script or a list was read from, or that lines will be added to.
+	 * May be NULL. */
+	void (*opened)(void *arg, const char *path, bool writes);
 	void *opened_arg;
 };
 

@@ -13,6 +13,7 @@
 #include "core/base.h"
 #include "core/log.h"
 #include "lua/failure.h"
+#include "lua/loader.h"
 #include "lua/text.h"
 #include "lua/udata.h"
 
@@ -155,6 +156,7 @@ static int l_append(lua_State *L)
 	f->path = strdup(path);
 	if (!f->path)
 		return luaL_error(L, "not enough memory");
+	loader_tell(L, path, true);
 	f->soon.run = file_on_soon;
 	ev_init(&f->again, file_on_again);
 	f->rs = rs;

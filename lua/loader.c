@@ -83,7 +83,7 @@ void loader_set_witness(lua_State *L, const struct loader_witness *w)
 	lua_rawset(L, LUA_REGISTRYINDEX);
 }
 
-static void tell_witness(lua_State *L, const char *path)
+void loader_tell(lua_State *L, const char *path, bool writes)
 {
 	const struct loader_witness *w;
 	lua_pushlightuserdata(L, &witness_key);
@@ -91,7 +91,7 @@ static void tell_witness(lua_State *L, const char *path)
 	w = lua_touserdata(L, -1);
 	lua_pop(L, 1);
 	if (w && w->opened)
-		w->opened(w->arg, path);
+		w->opened(w->arg, path, writes);
 }
 
 char *loader_push_file(lua_State *L, const char *path, size_t *len)
@@ -108,7 +108,7 @@ char *loader_push_file(lua_State *L, const char *path, size_t *len)
 		lua_pop(L, 1);
 		return NULL;
 	}
-	tell_witness(L, path);
+	loader_tell(L, path, false);
 	return b->bytes;
 }
 

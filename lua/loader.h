@@ -20,14 +20,15 @@ const char *loader_push_path(lua_State *L, int i);
  * file (EISDIR), larger than 64 MiB (EFBIG). Raises for memory. */
 char *loader_push_file(lua_State *L, const char *path, size_t *len);
 
-/* Told of each file that scripts have read: @path as it was opened. */
+/* Told of each file that scripts have read, or will write to: @path as it is opened. */
 struct loader_witness {
-	void (*opened)(void *arg, const char *path); /* NULL: nobody cares */
+	void (*opened)(void *arg, const char *path, bool writes); /* NULL: nobody cares */
 	void *arg;
 };
 
 /* Makes @w, borrowed for @L's life, the witness. Raises for memory. */
 void loader_set_witness(lua_State *L, const struct loader_witness *w);
+void loader_tell(lua_State *L, const char *path, bool writes);
 
 /* Why the script at @path should not be run: writable by others, or somebody else's. NULL if it
  * may. Pipes and other special files are the caller's business. */

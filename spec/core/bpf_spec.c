@@ -66,8 +66,13 @@ static uint32_t run(const struct sock_filter *code, int n, const struct seccomp_
 /* What the list itself says. */
 static uint32_t expected(const struct bpf_call *calls, size_t n, const struct seccomp_data *d)
 {
+	uint32_t otherwise = SECCOMP_RET_TRAP;
+
 	for (size_t i = 0; i < n; i++) {
 		bool holds = calls[i].nr == d->nr;
+
+		if (holds && calls[i].action == BPF_ACTION_TRY)
+			otherwise = SECCOMP_RET_ERRNO | EACCES;
 
 		for (int k = 0; k < BPF_CHECKS && holds; k++) {
 			const struct bpf_check *c = &calls[i].check[k];
@@ -78,7 +83,7 @@ static uint32_t expected(const struct bpf_call *calls, size_t n, const struct se
 			return calls[i].action == BPF_ACTION_ENOSYS ? SECCOMP_RET_ERRNO | ENOSYS
 								    : SECCOMP_RET_ALLOW;
 	}
-	return SECCOMP_RET_TRAP;
+	return otherwise;
 }
 
 static void agree(const struct bpf_call *calls, size_t n, int *most)
@@ -117,9 +122,14 @@ static void says_what_the_list_says(void **state)
 		/* Whatever begins at 0 or ends at the last number that is tried is in it, too. */
 		for (int nr = rand() % 3; nr < NR_TRIED && n < wanted; nr += 1 + rand() % 6) {
 			bool bare = rand() % 3;
+			/* The same for all alternatives. */
+			enum bpf_action action = rand() % 3;
+
+			if (bare && action == BPF_ACTION_TRY)
+				action = BPF_ACTION_ALLOW;
 
 			do {
-				calls[n] = (struct bpf_call){.nr = nr, .action = rand() % 5 == 0};
+				calls[n] = (struct bpf_call){.nr = nr, .action = action};
 				if (!bare)
 					calls[n].check[0] = (struct bpf_check){.arg = 0,
 						.mask = 3,
@@ -129,7 +139,7 @@ static void says_what_the_list_says(void **state)
 						.mask = UINT32_MAX,
 						.value = rand() % 4};
 				n++;
-			} while (!bare && rand() % 2 && n < wanted && calls[n - 1].action == 0);
+			} while (!bare && rand() % 2 && n < wanted);
 		}
 		/* In any order. */
 		for (size_t i = n; i > 1; i--) {

@@ -65,6 +65,28 @@ describe("the program itself", function()
     job:wait():says("ECONNREFUSED\nready\nconnected")
   end)
 
+  it("opens its files to add lines to again at a reload, and no other", function()
+    local text = "local f = nsnet.append '/run/lab/home/%s'\n"
+      .. "nsnet.on_connect(function(c) f:write('%s') return nsnet.deny end)\n"
+    L:write("home/rules/add.lua", text:format("lines.txt", "first"))
+    local connect = "python3 -BS /run/repo/spec/support/client.py connect 203.0.113.1 7001; "
+    local job = L:spawn({ "sh", "-c", connect .. "echo ready;"
+      .. " until [ -e /run/lab/home/add ]; do sleep 0.02; done; " .. connect },
+      { args = { "-s", "/run/lab/home/rules/add.lua" } })
+    job:expect("ready")
+    L:write("home/rules/add.lua", text:format("lines.txt", "second"))
+    job:kill("HUP")
+    assert.is_truthy(lab.eventually(function() return job:err():match("loaded again") end),
+      job:err())
+    L:write("home/rules/add.lua", text:format("no/others.txt", "third"))
+    job:kill("HUP")
+    assert.is_truthy(lab.eventually(function() return job:err():match("keeping the rules") end),
+      job:err())
+    L:host({ "touch", "/run/lab/home/add" }):exits(0)
+    job:wait():shows("ECONNREFUSED\nready\nECONNREFUSED\n")
+    assert.equal("first\nsecond\n", L:read("home/lines.txt"))
+  end)
+
   it("keeps the rules in force if a reload wants a file from elsewhere", function()
     local version = L:host({ "python3", "-BSc", -- landlock_create_ruleset(2): its version
       "import ctypes; print(ctypes.CDLL(None).syscall(444, None, 0, 1))" }):exits(0).out
