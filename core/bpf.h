@@ -12,7 +12,7 @@
 
 enum bpf_action {
 	BPF_ACTION_ALLOW,
-	BPF_ACTION_TRY, /* allowed; where no alternative holds it fails with EACCES and does not trap */
+	BPF_ACTION_TRY,    /* allowed; where no alternative holds: EACCES, no trap */
 	BPF_ACTION_ENOSYS, /* fails as in a kernel without that call, which callers are ready for */
 };
 

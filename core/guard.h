@@ -49,7 +49,8 @@ struct guard {
 	 * tested, whose verdicts must not depend on the machine. NULL = ask the kernel. */
 	bool (*is_host)(void *arg, const struct addr *a);
 	void *is_host_arg;
-	/* Told that an answer may be another from now on; from inside any call here. NULL = nobody. */
+	/* Told that an answer may be another from now on, from inside any call here. NULL = nobody
+	 * cares. */
 	void (*on_change)(void *arg);
 	void *on_change_arg;
 	bool allow_host;          /* --allow-host */

@@ -31,8 +31,8 @@ bool notice_answer(struct notice_limit *l, struct tun *tun, const struct packet 
 	bool hard, uint32_t mtu, double now);
 
 /* Sends @e, which @from reported about @f, in the name of @from if the child's kernel would believe
- * it (nobody in the namespace's own networks, which @guard knows), else of the destination. The @n bytes at @quote (the child's packet) have ICMPERR_ROOM before
- * them. A packet hook may run. */
+ * it (nobody of the namespace's own networks, which @guard knows), else of the destination. The @n
+ * bytes at @quote (the child's packet) have ICMPERR_ROOM before them. A packet hook may run. */
 void notice_pass(struct tun *tun, const struct guard *guard, const struct flow *f,
 	const struct icmperr *e, const struct addr *from, uint8_t *quote, size_t n);
 
