@@ -130,7 +130,7 @@ $(B)/container-shim: $(SHIM_BIN_OBJ)
 
 # The walls: only the stack sees lwIP, only lua/ sees Lua, the shim sees the C library alone.
 $(B)/obj/core/%.o $(B)/spec/core/%: private WALL = $(DEPS_CFLAGS)
-LWIP_USER := core/stack core/inbox core/lwip/port
+LWIP_USER := core/stack core/inbox core/lwip/port core/lwip/clock
 $(LWIP_USER:%=$(B)/obj/%.o): private WALL = $(DEPS_CFLAGS) $(LWIP_CFLAGS)
 $(LWIP_USER:%=$(B)/obj/%.o): | $(LWIP_DIR)/src/core/tcp_in.c
 $(B)/obj/lua/%.o $(B)/spec/lua/%: private WALL = $(DEPS_CFLAGS) $(LUA_CFLAGS)

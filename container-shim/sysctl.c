@@ -23,6 +23,9 @@ static const struct setting settings[] = {
 	/* What is learnt about one connection is no news for the next one here. */
 	{"/proc/sys/net/ipv4/tcp_slow_start_after_idle", "0"},
 	{"/proc/sys/net/ipv4/tcp_no_metrics_save", "1"},
+	/* Nobody but the host calls in here. A server that is slow to accept is to be called again
+	 * a second later; by cookies it would forget callers whose hang-up comes first. */
+	{"/proc/sys/net/ipv4/tcp_syncookies", "0"},
 	/* Every port is free in here, and cmd has no capability to bind a low one. */
 	{"/proc/sys/net/ipv4/ip_unprivileged_port_start", "0"},
 	/* When the host is gone the tun device has no carrier: then, within a second,

@@ -15,8 +15,6 @@
 /* IPv4 or IPv6 header, a few extension headers, TCP with all options. */
 #define SYN_MAX 512
 
-static const struct stack_conn_ops conn_child_ops;
-
 /* ---- the end ---- */
 
 void conn_free(struct conn *c)
@@ -35,6 +33,7 @@ void conn_free(struct conn *c)
 	free(c->detour);
 	free(c->early);
 	free(c->syn);
+	conn_hang_up(c);
 	free(c);
 }
 
@@ -122,7 +121,7 @@ static void conn_on_relay(void *arg, enum relay_end how)
 
 /* The straight way, or the one through lanes. Takes @fd. The socket is watched from here on, since
  * to stop and start again would cost more than to be told too early. */
-static int start_carrying(struct conn *c, int fd)
+int conn_carry(struct conn *c, int fd)
 {
 	struct flow *f = &c->flow;
 	struct ev_loop *loop = c->conns->loop;
@@ -159,7 +158,7 @@ static void conn_accept(void *arg, int fd)
 	policy_opened(c->conns->policy, &c->flow);
 	free(c->syn);
 	c->syn = NULL;
-	if (start_carrying(c, fd) < 0)
+	if (conn_carry(c, fd) < 0)
 		conn_end(c, FLOW_CAUSE_ABORTED);
 }
 
@@ -286,9 +285,12 @@ static void conn_judge(struct conn *c)
 static void conn_on_opened(struct stack_conn *sc)
 {
 	struct conn *c = container_of(sc, struct conn, child);
-	int rc = c->detour ? detour_on_opened(c->detour, c->early, c->early_len)
-			   : relay_on_opened(&c->relay, c->early, c->early_len);
+	int rc;
 
+	if (c->flow.inbound)
+		policy_opened(c->conns->policy, &c->flow);
+	rc = c->detour ? detour_on_opened(c->detour, c->early, c->early_len)
+		       : relay_on_opened(&c->relay, c->early, c->early_len);
 	if (rc < 0) {
 		conn_end(c, FLOW_CAUSE_ABORTED);
 		return;
@@ -323,7 +325,10 @@ static void conn_on_closed(struct stack_conn *sc, bool reset)
 {
 	struct conn *c = container_of(sc, struct conn, child);
 
-	if (!sc->opened) /* gone before the handshake was complete */
+	if (!sc->opened && c->flow.inbound) { /* nobody listens there */
+		c->flow.error = ECONNREFUSED;
+		conn_end(c, FLOW_CAUSE_DIAL_FAILED);
+	} else if (!sc->opened) /* gone before the handshake was complete */
 		conn_end(c, FLOW_CAUSE_CHILD_RESET);
 	else if (unlikely(c->detour))
 		detour_on_closed(c->detour, reset);
@@ -331,7 +336,7 @@ static void conn_on_closed(struct stack_conn *sc, bool reset)
 		relay_on_closed(&c->relay, reset);
 }
 
-static const struct stack_conn_ops conn_child_ops = {
+const struct stack_conn_ops conn_child_ops = {
 	.opened = conn_on_opened,
 	.readable = conn_on_readable,
 	.writable = conn_on_writable,
@@ -388,18 +393,22 @@ static void conn_input_waiting(struct conn *c, struct packet *p)
 	/* else the child's kernel repeats itself */
 }
 
+/* The destination still takes in the last bytes of the old one. */
+void conn_reopen(struct conn *c, struct buf *b, struct packet *p)
+{
+	struct flow_key key = c->flow.key;
+
+	flow_retire(&c->flow);
+	conn_open(c->conns, &key, b, p);
+}
+
 static void conn_input(struct flow *f, struct buf *b, struct packet *p)
 {
 	struct conn *c = conn_of(f);
 
 	if (likely(f->state == FLOW_STATE_OPEN)) {
 		if (unlikely(!c->child.pcb && is_syn(p))) {
-			/* The child has done with this connection and uses its port again, while
-			 * the destination still takes in the last bytes. */
-			struct flow_key key = f->key;
-
-			flow_retire(f);
-			conn_open(c->conns, &key, b, p);
+			conn_reopen(c, b, p);
 			return;
 		}
 		stack_conn_input(&c->child, b, p);
@@ -441,25 +450,11 @@ const struct flow_ops conn_flow_ops = {
 	.abort = conn_abort,
 };
 
-static bool over_limit(struct conns *cs)
-{
-	static struct log_limit limit = {.burst = 1};
-	unsigned long missed;
-
-	if (cs->count < cs->max)
-		return false;
-	cs->refused++;
-	if (log_limit_pass(&limit, &missed))
-		log_warn("refusing connections: %zu are open, the most that --max-conns allows",
-			cs->count);
-	return true;
-}
-
 void conn_open(struct conns *cs, const struct flow_key *key, struct buf *b, struct packet *p)
 {
 	struct conn *c;
 
-	if (over_limit(cs)) {
+	if (conns_full(cs)) {
 		observe_refused(cs->policy->observers, key, "too many connections");
 		answer_rst(cs->tun, p);
 		buf_put(b);
@@ -472,14 +467,7 @@ void conn_open(struct conns *cs, const struct flow_key *key, struct buf *b, stru
 		return;
 	}
 	buf_put(b);
-	c->conns = cs;
-	c->flow.ops = &conn_flow_ops;
-	list_init(&c->quiet);
-	flow_add(cs->flows, &c->flow, key, ev_now(cs->loop));
-	c->seen_at = c->flow.times.asked;
-	cs->count++;
-	if (!ev_is_active(&cs->sweep))
-		ev_timer_again(cs->loop, &cs->sweep);
+	conn_enter(cs, c, &conn_flow_ops, key);
 	if (policy_ask(cs->policy, &c->flow))
 		conn_decided(&c->flow); /* last: @c may be gone */
 }

@@ -55,6 +55,7 @@ struct conn {
 	uint32_t early_len;
 	uint16_t syn_len;
 	uint32_t syn_seq;
+	int caller;         /* owned: an inbound one's socket until the relay takes it; else -1 */
 	bool keepalive : 1; /* set on the socket */
 	uint64_t seen;      /* bytes both ways at the last sweep that saw a change */
 	ev_tstamp seen_at;
@@ -67,8 +68,32 @@ void conns_fini(struct conns *cs);
 /* A SYN with the key of no flow. Takes @b. */
 void conn_open(struct conns *cs, const struct flow_key *key, struct buf *b, struct packet *p);
 
-/* For conns.c, which looks after all of them. */
-extern const struct flow_ops conn_flow_ops;
+/* The world calls: @fd (taken) is a stream socket that somebody connected, non-blocking. @key is
+ * free: key.src is where the child may listen, key.dst the caller as the child is to see it. The
+ * child is called once policy has allowed it; the caller sees a reset if it is denied, or if the
+ * child refuses. @named: the user named the port. */
+void conn_open_inbound(struct conns *cs, const struct flow_key *key, int fd, bool named);
+
+/* Between conn.c, inbound.c and conns.c. */
+extern const struct flow_ops conn_flow_ops, conn_inbound_ops;
+extern const struct stack_conn_ops conn_child_ops;
+
+static inline bool conn_is(const struct flow *f)
+{
+	return f->ops == &conn_flow_ops || f->ops == &conn_inbound_ops;
+}
+
+/* True, and told, if there are as many as may be. */
+bool conns_full(struct conns *cs);
+/* @c (zeroed but for the SYN) is one of @cs, and a flow: nobody was asked yet. */
+void conn_enter(struct conns *cs, struct conn *c, const struct flow_ops *ops,
+	const struct flow_key *key);
+/* The caller sees a reset, if the relay did not take its socket. */
+void conn_hang_up(struct conn *c);
+/* Joins the child and @fd (taken). 0 or -ENOMEM. */
+int conn_carry(struct conn *c, int fd);
+/* The child has done with a connection and uses its port again: @p is its SYN. Takes @b. */
+void conn_reopen(struct conn *c, struct buf *b, struct packet *p);
 
 static inline struct conn *conn_of(struct flow *f)
 {

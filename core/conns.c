@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "base.h"
+#include "log.h"
 
 /* A client repeats its SYN for about two minutes (tcp(7), tcp_syn_retries = 6). */
 #define QUIET_S 130.0
@@ -59,11 +60,39 @@ static void conns_on_sweep(struct ev_loop *loop, ev_timer *w, int revents)
 	list_foreach (e, tmp, &cs->flows->all) {
 		struct flow *f = container_of(e, struct flow, all);
 
-		if (f->ops == &conn_flow_ops)
+		if (conn_is(f))
 			sweep_one(conn_of(f), now);
 	}
 	if (!cs->count && !cs->quiet_count)
 		ev_timer_stop(loop, w);
+}
+
+bool conns_full(struct conns *cs)
+{
+	static struct log_limit limit = {.burst = 1};
+	unsigned long missed;
+
+	if (cs->count < cs->max)
+		return false;
+	cs->refused++;
+	if (log_limit_pass(&limit, &missed))
+		log_warn("refusing connections: %zu are open, the most that --max-conns allows",
+			cs->count);
+	return true;
+}
+
+void conn_enter(struct conns *cs, struct conn *c, const struct flow_ops *ops,
+	const struct flow_key *key)
+{
+	c->conns = cs;
+	c->caller = -1;
+	c->flow.ops = ops;
+	list_init(&c->quiet);
+	flow_add(cs->flows, &c->flow, key, ev_now(cs->loop));
+	c->seen_at = c->flow.times.asked;
+	cs->count++;
+	if (!ev_is_active(&cs->sweep))
+		ev_timer_again(cs->loop, &cs->sweep);
 }
 
 void conns_init(struct conns *cs, struct ev_loop *loop, struct tun *tun, struct stack *stack,
@@ -90,7 +119,7 @@ void conns_fini(struct conns *cs)
 	list_foreach (e, tmp, &cs->flows->all) {
 		struct flow *f = container_of(e, struct flow, all);
 
-		if (f->ops == &conn_flow_ops)
+		if (conn_is(f))
 			conn_end(conn_of(f), FLOW_CAUSE_ABORTED);
 	}
 }
@@ -102,7 +131,7 @@ size_t conns_undelivered(const struct conns *cs)
 	for (struct list *e = cs->flows->all.next; e != &cs->flows->all; e = e->next) {
 		struct flow *f = container_of(e, struct flow, all);
 
-		if (f->ops == &conn_flow_ops && conn_of(f)->child.inbox.len)
+		if (conn_is(f) && conn_of(f)->child.inbox.len)
 			n++;
 	}
 	return n;

@@ -160,6 +160,7 @@ char *flow_format(const struct flow *f, char *text)
 	char src[ADDR_TEXT_MAX], dst[ADDR_TEXT_MAX];
 
 	snprintf(text, FLOW_TEXT_MAX, "%s %s -> %s", f->ops->network,
-		addr_format(&f->key.src, true, src), addr_format(&f->key.dst, true, dst));
+		addr_format(f->inbound ? &f->key.dst : &f->key.src, true, src),
+		addr_format(f->inbound ? &f->key.src : &f->key.dst, true, dst));
 	return text;
 }

@@ -142,6 +142,8 @@ struct flow {
 	bool asked : 1;   /* hooks saw it, so hooks.close will too */
 	bool waiting : 1; /* a hook owes an answer: hooks.cancel if the flow ends first */
 	bool sought : 1;  /* process has been asked for */
+	bool inbound : 1; /* the world called: key.src is inside, key.dst the caller, seen there */
+	bool named : 1;   /* the user named it (-p, -L): allowed unless a rule says no */
 	bool retired : 1; /* its key belongs to a newer flow: see flow_retire() */
 	int error;        /* errno of a failed dial */
 	struct flow_times times;
@@ -199,7 +201,8 @@ static inline void flow_count_down(struct flow *f, size_t n, struct ev_loop *loo
 	f->bytes_down += n;
 }
 
-/* "tcp 10.0.0.1:40000 -> 203.0.113.1:80" into @text (FLOW_TEXT_MAX). Returns @text. */
+/* "tcp 10.0.0.1:40000 -> 203.0.113.1:80", who called first, into @text (FLOW_TEXT_MAX). Returns
+ * @text. */
 #define FLOW_TEXT_MAX (2 * ADDR_TEXT_MAX + 16)
 char *flow_format(const struct flow *f, char *text);
 

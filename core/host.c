@@ -28,11 +28,13 @@
 #include "ping.h"
 #include "policy.h"
 #include "preflight.h"
+#include "publish.h"
 #include "rules.h"
 #include "stack.h"
 #include "tun.h"
 #include "udp.h"
 #include "vigil.h"
+#include "visit.h"
 
 /* Descriptors that no flow uses: the loop's, the tun, netlink, scripts', a margin. */
 #define FDS_RESERVED 64
@@ -52,6 +54,8 @@ struct host {
 	struct conns conns;
 	struct udp udp;
 	struct ping ping;
+	struct visits visits;
+	struct publish publish;
 	struct dns dns;
 	struct names names;
 	struct gate gate;
@@ -103,6 +107,8 @@ static const char *host_name_of(void *arg, const struct flow *f)
 {
 	struct host *h = arg;
 
+	if (f->inbound) /* who calls is known by its address alone */
+		return NULL;
 	return names_find(&h->names, &f->key.dst, ev_now(h->loop));
 }
 
@@ -140,6 +146,7 @@ static void open_control(struct host *h)
 		log_info("the control socket %s will stay when this ends", h->control.path);
 	inspect_init(&h->inspect, &h->control);
 	rules_control(&h->rules, &h->control);
+	publish_control(&h->publish, &h->control);
 }
 
 /* ---- building ---- */
@@ -196,6 +203,8 @@ static void set_limits(struct host *h, const struct inherit *inherit)
 	h->conns.keepalive_s = (int)o->keepalive_s;
 	h->udp.set.max = o->max_flows;
 	h->udp.set.idle_s = o->udp_idle_s;
+	h->visits.max = o->max_flows;
+	h->visits.idle_s = o->udp_idle_s;
 	buf_set_limit(o->memory_mb << 20);
 }
 
@@ -279,6 +288,39 @@ static int lock_up(struct host *h)
 	return rc;
 }
 
+/* What -p opens. 0, or the exit status after a message. */
+static int publish_ports(struct host *h)
+{
+	const struct options *o = h->o;
+	char why[PUBLISH_WHY_MAX];
+
+	for (size_t i = 0; i < o->publish.count; i++) {
+		int rc = publish_add(&h->publish, o->publish.text[i], true, why);
+
+		if (rc < 0) {
+			log_error("%s", why);
+			return rc == -EINVAL ? EXIT_USAGE : EXIT_PREFLIGHT;
+		}
+		if (o->publish.text[i][0] == '/') /* it takes the socket away at the end */
+			cage_allow(&h->cage, LANDLOCK_REMOVE, o->publish.text[i]);
+	}
+	return 0;
+}
+
+static void init_publish(struct host *h)
+{
+	h->publish = (struct publish){
+		.loop = h->loop,
+		.conns = &h->conns,
+		.visits = &h->visits,
+		.self4 = inside_address(h->o->net4),
+		.self6 = inside_address(h->o->net6),
+		.alias4 = h->guard.host4,
+		.alias6 = h->guard.host6,
+	};
+	publish_init(&h->publish);
+}
+
 /* From the tun device up to the loop, and down again. */
 static int serve(struct host *h, const struct inherit *inherit, int tun_fd)
 {
@@ -297,6 +339,8 @@ static int serve(struct host *h, const struct inherit *inherit, int tun_fd)
 	conns_init(&h->conns, h->loop, &h->tun, &h->stack, &h->flows, &h->policy);
 	udp_init(&h->udp, h->loop, &h->tun, &h->flows, &h->policy);
 	ping_init(&h->ping, h->loop, &h->tun, &h->flows, &h->policy);
+	visits_init(&h->visits, h->loop, &h->tun, &h->flows, &h->policy);
+	init_publish(h);
 	set_limits(h, inherit);
 	step = "the resolver";
 	rc = init_dns(h);
@@ -305,7 +349,9 @@ static int serve(struct host *h, const struct inherit *inherit, int tun_fd)
 	connect_gate(h);
 	vigil_start(&h->vigil, h->loop, &h->policy, &h->flows);
 	step = "the command";
-	h->status = rules_start(&h->rules);
+	h->status = publish_ports(h);
+	if (h->status == 0)
+		h->status = rules_start(&h->rules);
 	if (h->status == 0)
 		rc = child_go(&h->child);
 	if (h->status == 0 && rc == 0) {
@@ -320,6 +366,8 @@ static int serve(struct host *h, const struct inherit *inherit, int tun_fd)
 	tun_stop(&h->tun);
 	dns_fini(&h->dns);
 no_dns:
+	publish_fini(&h->publish);
+	visits_fini(&h->visits);
 	ping_fini(&h->ping);
 	udp_fini(&h->udp);
 	conns_fini(&h->conns);

@@ -17,17 +17,34 @@ struct addr inside_self(const struct cidr *net, unsigned host)
 	return a;
 }
 
-struct cidr inside_network(const char *text)
+/* The two halves of "10.0.0.1/24". */
+static struct addr split(const char *text, uint8_t *bits)
 {
 	char copy[ADDR_TEXT_MAX];
-	struct cidr c = {0};
+	struct addr a = {0};
 	char *slash;
 
 	snprintf(copy, sizeof(copy), "%s", text);
 	slash = strchr(copy, '/');
 	*slash = '\0';
-	addr_parse(&c.net, copy);
-	c.bits = (uint8_t)atoi(slash + 1);
+	addr_parse(&a, copy);
+	*bits = (uint8_t)strtoul(slash + 1, NULL, 10);
+	return a;
+}
+
+struct addr inside_address(const char *text)
+{
+	uint8_t bits;
+
+	return split(text, &bits);
+}
+
+struct cidr inside_network(const char *text)
+{
+	struct cidr c;
+
+	memset(&c, 0, sizeof(c));
+	c.net = split(text, &c.bits);
 	for (unsigned bit = c.bits; bit < (c.net.v == 4 ? 32u : 128u); bit++)
 		c.net.ip[bit / 8] &= (uint8_t) ~(0x80 >> bit % 8);
 	return c;

@@ -18,6 +18,9 @@
 /* The network of "10.0.0.1/24", which options.c has checked: without the host's part. */
 struct cidr inside_network(const char *text);
 
+/* The command's own address: "10.0.0.1". */
+struct addr inside_address(const char *text);
+
 /* The address number @host in @net. */
 struct addr inside_self(const struct cidr *net, unsigned host);
 

@@ -104,6 +104,10 @@ static const struct row rows[] = {
 	TAKEN(0, "net6", "ADDR/BITS", "[" INSIDE_NET6 "]", take_net6),
 	FLAG(0, "linger", "stay until the last process in the namespace ends", linger),
 
+	HEADING("The way in"),
+	TEXTS('p', "publish", "SPEC", "let callers in: [ADDR:]HOSTPORT:PORT[/udp], /PATH:PORT",
+		publish),
+
 	HEADING("Limits"),
 	WHOLE(0, "max-conns", "N", "TCP connections at a time [16384]", max_conns, 1, 1e6),
 	WHOLE(0, "max-flows", "N", "UDP flows at a time; the idlest makes room [1024]", max_flows,
@@ -403,4 +407,6 @@ void options_fini(struct options *o)
 {
 	free(o->scripts);
 	o->scripts = NULL;
+	free(o->publish.text);
+	o->publish = (struct options_texts){0};
 }

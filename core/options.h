@@ -49,6 +49,8 @@ struct options {
 	size_t mtu;              /* bytes */
 	const char *net4, *net6; /* "10.0.0.1/24" */
 
+	struct options_texts publish; /* -p */
+
 	bool default_set, default_deny; /* --default: overrules the scripts */
 	bool allow_host, dry_run;
 	bool watch;          /* load the scripts again when a file changes */

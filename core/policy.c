@@ -75,35 +75,70 @@ static void note_name(struct policy *p, struct flow *f)
 		f->host = strdup(name);
 }
 
-/* Turns a verdict that policy gave into the final decision: default, target, guard. */
-static void settle(struct policy *p, struct flow *f, enum verdict v)
+static void settle_default(struct policy *p, struct flow *f)
+{
+	struct decision *d = &f->decision;
+	enum sidedoor door =
+		p->by_name && !f->inbound ? sidedoor_of(f->key.proto, &f->key.dst) : SIDEDOOR_NONE;
+
+	if (f->named)
+		decide(d, VERDICT_ALLOW, NULL, NULL);
+	else if (door != SIDEDOOR_NONE)
+		decide(d, VERDICT_DENY, "names", sidedoor_text(door));
+	else if (!p->default_deny)
+		decide(d, VERDICT_ALLOW, NULL, NULL);
+	else /* an echo reply of a host nobody named would be a channel */
+		decide(d, f->key.proto == IPPROTO_ICMP ? VERDICT_DROP : VERDICT_DENY, "default",
+			NULL);
+}
+
+/* Where an allowed flow goes, if the guard lets it. */
+static void settle_target(struct policy *p, struct flow *f)
 {
 	struct decision *d = &f->decision;
 	enum guard_class class;
 
+	if (d->verdict == VERDICT_ALLOW || d->verdict == VERDICT_VIA)
+		d->target = guard_translate(p->guard, &f->key.dst, &d->named);
+	d->named |= f->named && addr_equal(&d->target, &f->key.dst);
+	class = guard_classify(p->guard, &d->target);
+	if (class != GUARD_CLASS_PUBLIC && !d->named)
+		deny_by_guard(d, class);
+}
+
+/* What calls from outside goes where it was published, or nowhere. Nothing is dialed for it, so a
+ * dialer has no part in it and the guard nothing to look at, and the child, which is called, does
+ * not say the first bytes that a name could be in. */
+static void settle_inbound(struct flow *f)
+{
+	struct decision *d = &f->decision;
+
+	d->first_bytes = false;
+	d->target = f->key.src;
+	if (d->verdict == VERDICT_VIA)
+		d->verdict = VERDICT_ALLOW;
+	if (d->verdict == VERDICT_REDIRECT)
+		decide(d, VERDICT_DENY, NULL,
+			"a call from outside cannot be redirected (inbound = false says so)");
+}
+
+/* Turns a verdict that policy gave into the final decision: default, target, guard. */
+static void settle(struct policy *p, struct flow *f, enum verdict v)
+{
+	struct decision *d = &f->decision;
+
 	d->verdict = v;
-	if (v == VERDICT_NONE) {
-		if (p->by_name && sidedoor_of(f->key.proto, &f->key.dst) != SIDEDOOR_NONE)
-			decide(d, VERDICT_DENY, "names",
-				sidedoor_text(sidedoor_of(f->key.proto, &f->key.dst)));
-		else if (!p->default_deny)
-			decide(d, VERDICT_ALLOW, NULL, NULL);
-		else /* an echo reply of a host nobody named would be a channel */
-			decide(d, f->key.proto == IPPROTO_ICMP ? VERDICT_DROP : VERDICT_DENY,
-				"default", NULL);
-	}
+	if (v == VERDICT_NONE)
+		settle_default(p, f);
 	if (p->dry_run && (d->verdict == VERDICT_DENY || d->verdict == VERDICT_DROP)) {
 		report(p, f);
 		d->would = d->verdict;
 		d->verdict = VERDICT_ALLOW;
 	}
-	if (d->verdict == VERDICT_ALLOW || d->verdict == VERDICT_VIA)
-		d->target = guard_translate(p->guard, &f->key.dst, &d->named);
-	if (d->verdict != VERDICT_DENY && d->verdict != VERDICT_DROP) {
-		class = guard_classify(p->guard, &d->target);
-		if (class != GUARD_CLASS_PUBLIC && !d->named)
-			deny_by_guard(d, class);
-	}
+	if (f->inbound)
+		settle_inbound(f);
+	else if (d->verdict != VERDICT_DENY && d->verdict != VERDICT_DROP)
+		settle_target(p, f);
 	switch (d->verdict) {
 	case VERDICT_DENY:
 		p->denied++;
@@ -119,7 +154,7 @@ static void settle(struct policy *p, struct flow *f, enum verdict v)
 	if (f->state == FLOW_STATE_ENDED) /* by the hook that was asked */
 		return;
 	f->times.decided = policy_now(p);
-	if (p->names && d->verdict != VERDICT_DENY && d->verdict != VERDICT_DROP)
+	if (p->names && !f->inbound && d->verdict != VERDICT_DENY && d->verdict != VERDICT_DROP)
 		f->names = names_hold(p->names, &f->key.dst, policy_now(p));
 	if (p->observers) {
 		note_name(p, f);

@@ -27,8 +27,8 @@
  * With the raw API every list operation on an active pcb concerns the current one, so this is sound
  * under two rules: no function of lwIP is called on one connection from a callback of another
  * (owners hear events only from stack_flush()), and the timers, which must see all, get a list of
- * all (run_timer). A pcb that is gone from the list after leave() has been freed, or has moved to
- * TIME_WAIT, where lwIP alone keeps it, calls nobody, and answers stray segments. TIME_WAIT is
+ * all (lwip/clock.c). A pcb that is gone from the list after leave() has been freed, or has moved
+ * to TIME_WAIT, where lwIP alone keeps it, calls nobody, and answers stray segments. TIME_WAIT is
  * hidden while a SYN is accepted: the wire is a pipe that holds no old segments, so a port may be
  * used again at once.
  *
@@ -47,9 +47,6 @@
 
 /* Reading from the world goes on when this much of the send buffer is free. */
 #define TX_LOW_WATER (256 * 1024)
-
-/* lwIP delays an ACK by up to its fast timer; Linux by 40 ms (TCP_DELACK_MIN). */
-#define DELACK_S 0.040
 
 enum {
 	EVENT_OPENED = 1,
@@ -70,7 +67,7 @@ static void post(struct stack_conn *c, unsigned events)
 		list_add_tail(&c->stack->dirty, &c->dirty);
 }
 
-static void gone(struct stack_conn *c)
+void stack_conn_gone(struct stack_conn *c)
 {
 	c->pcb = NULL;
 	list_del(&c->all);
@@ -97,7 +94,7 @@ static void leave(struct stack_conn *c)
 	tcp_active_pcbs = NULL;
 	if (unlikely(!pcb)) {
 		if (c->pcb)
-			gone(c);
+			stack_conn_gone(c);
 		return;
 	}
 	if (pcb->flags & TF_ACK_DELAY && !list_linked(&c->acks)) {
@@ -109,7 +106,8 @@ static void leave(struct stack_conn *c)
 
 /* ---- lwIP's callbacks: they only note ---- */
 
-static err_t on_accept(void *arg, struct tcp_pcb *pcb, err_t err)
+/* The handshake is complete, whoever began it. */
+static err_t on_open(void *arg, struct tcp_pcb *pcb, err_t err)
 {
 	struct stack_conn *c = arg;
 	const unsigned headers = IP_IS_V6_VAL(pcb->remote_ip) ? 60 : 40;
@@ -210,6 +208,33 @@ void stack_conn_input(struct stack_conn *c, struct buf *b, struct packet *p)
 	leave(c);
 }
 
+static void begin(struct stack *s, struct stack_conn *c, const struct stack_conn_ops *ops)
+{
+	memset(c, 0, sizeof(*c));
+	c->ops = ops;
+	c->stack = s;
+	list_init(&c->all);
+	list_init(&c->acks);
+	list_init(&c->dirty);
+}
+
+/* @pcb is new, and alone on the global list. */
+static void adopt(struct stack_conn *c, struct tcp_pcb *pcb)
+{
+	struct stack *s = c->stack;
+
+	tcp_arg(pcb, c);
+	tcp_recv(pcb, on_recv);
+	tcp_sent(pcb, on_sent);
+	tcp_err(pcb, on_error);
+	tcp_nagle_disable(pcb);
+	c->pcb = pcb;
+	list_add_tail(&s->all, &c->all);
+	s->count++;
+	if (!ev_is_active(&s->slow))
+		ev_timer_again(s->tun->loop, &s->slow);
+}
+
 int stack_conn_accept(struct stack *s, struct stack_conn *c, const struct stack_conn_ops *ops,
 	const struct packet *syn)
 {
@@ -223,12 +248,7 @@ int stack_conn_accept(struct stack *s, struct stack_conn *c, const struct stack_
 	p.data = b->data;
 	memcpy(p.data, syn->data, syn->len);
 	p.data[syn->len] = 0;
-	memset(c, 0, sizeof(*c));
-	c->ops = ops;
-	c->stack = s;
-	list_init(&c->all);
-	list_init(&c->acks);
-	list_init(&c->dirty);
+	begin(s, c, ops);
 
 	listener->local_port = syn->dst.port;
 	listener->callback_arg = c;
@@ -242,17 +262,22 @@ int stack_conn_accept(struct stack *s, struct stack_conn *c, const struct stack_
 	listener->callback_arg = NULL;
 	if (!pcb)
 		return -ENOMEM;
+	adopt(c, pcb);
+	return 0;
+}
 
-	tcp_arg(pcb, c);
-	tcp_recv(pcb, on_recv);
-	tcp_sent(pcb, on_sent);
-	tcp_err(pcb, on_error);
-	tcp_nagle_disable(pcb);
-	c->pcb = pcb;
-	list_add_tail(&s->all, &c->all);
-	s->count++;
-	if (!ev_is_active(&s->slow))
-		ev_timer_again(s->tun->loop, &s->slow);
+int stack_conn_connect(struct stack *s, struct stack_conn *c, const struct stack_conn_ops *ops,
+	const struct addr *from, const struct addr *to)
+{
+	struct tcp_pcb *pcb;
+
+	begin(s, c, ops);
+	tcp_active_pcbs = NULL;
+	pcb = port_connect(from, to, on_open);
+	tcp_active_pcbs = NULL;
+	if (!pcb)
+		return -ENOMEM;
+	adopt(c, pcb);
 	return 0;
 }
 
@@ -343,7 +368,7 @@ void stack_conn_free(struct stack_conn *c)
 		tcp_err(c->pcb, NULL);
 		tcp_abort(c->pcb);
 		tcp_active_pcbs = NULL;
-		gone(c);
+		stack_conn_gone(c);
 		c->stack->resets_sent++;
 	}
 	list_del(&c->dirty);
@@ -408,64 +433,6 @@ static void on_prepare(struct ev_loop *loop, ev_prepare *w, int revents)
 	stack_flush(container_of(w, struct stack, prepare));
 }
 
-/* Shows lwIP's timer function all connections whose link is on @head. */
-static void run_timer(struct list *head, size_t link, void (*timer)(void))
-{
-	struct list *e, *tmp;
-
-	tcp_active_pcbs = NULL;
-	list_foreach (e, tmp, head) {
-		struct stack_conn *c = (void *)((char *)e - link);
-		struct tcp_pcb *pcb = c->pcb;
-
-		/* lwIP gives up LAST-ACK after TIME_WAIT's time, whatever is still to be sent. The
-		 * limits of retransmission and of probes end what is dead. */
-		if (pcb->state == LAST_ACK)
-			pcb->tmr = tcp_ticks;
-		pcb->next = tcp_active_pcbs;
-		tcp_active_pcbs = pcb;
-		c->pcb = NULL;
-	}
-	timer();
-	while (tcp_active_pcbs) {
-		struct tcp_pcb *pcb = tcp_active_pcbs;
-
-		tcp_active_pcbs = pcb->next;
-		pcb->next = NULL;
-		((struct stack_conn *)pcb->callback_arg)->pcb = pcb;
-	}
-	list_foreach (e, tmp, head) {
-		struct stack_conn *c = (void *)((char *)e - link);
-
-		if (!c->pcb)
-			gone(c);
-	}
-}
-
-static void on_slow(struct ev_loop *loop, ev_timer *w, int revents)
-{
-	struct stack *s = container_of(w, struct stack, slow);
-
-	UNUSED(revents);
-	run_timer(&s->all, offsetof(struct stack_conn, all), tcp_tmr);
-	if (list_empty(&s->all) && !tcp_tw_pcbs)
-		ev_timer_stop(loop, w);
-	stack_flush(s);
-}
-
-static void on_delack(struct ev_loop *loop, ev_timer *w, int revents)
-{
-	struct stack *s = container_of(w, struct stack, delack);
-	struct list *e, *tmp;
-
-	UNUSED(revents);
-	ev_timer_stop(loop, w);
-	run_timer(&s->acks, offsetof(struct stack_conn, acks), tcp_fasttmr);
-	list_foreach (e, tmp, &s->acks)
-		list_del(e);
-	stack_flush(s);
-}
-
 int stack_init(struct stack *s, struct ev_loop *loop, struct tun *tun)
 {
 	memset(s, 0, sizeof(*s));
@@ -473,15 +440,12 @@ int stack_init(struct stack *s, struct ev_loop *loop, struct tun *tun)
 	list_init(&s->all);
 	list_init(&s->acks);
 	list_init(&s->dirty);
-	ev_init(&s->slow, on_slow);
-	s->slow.repeat = TCP_TMR_INTERVAL / 1000.0;
-	ev_init(&s->delack, on_delack);
-	s->delack.repeat = DELACK_S;
+	stack_clock_init(s);
 	ev_prepare_init(&s->prepare, on_prepare);
 	ev_prepare_start(loop, &s->prepare);
 	ev_unref(loop);
 	port_init(tun);
-	listener = port_listen(on_accept);
+	listener = port_listen(on_open);
 	return listener ? 0 : -ENOMEM;
 }
 

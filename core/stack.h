@@ -17,10 +17,11 @@
 /* stack - TCP towards the child: lwIP behind a plain interface. The only module that knows lwIP,
  * which is global, so there is one stack in a process.
  *
- * A struct stack_conn is embedded in its owner (a flow). It begins with stack_conn_accept() and
- * ends with stack_conn_free(), which is always safe. Events reach the owner only from
- * stack_flush(), which the loop calls after each batch of input and the stack after its timers:
- * never from inside another function of this file, so an event may do anything, freeing included.
+ * A struct stack_conn is embedded in its owner (a flow). It begins with stack_conn_accept() or
+ * stack_conn_connect() and ends with stack_conn_free(), which is always safe. Events reach the
+ * owner only from stack_flush(), which the loop calls after each batch of input and the stack
+ * after its timers: never from inside another function of this file, so an event may do anything,
+ * freeing included.
  */
 struct stack_conn;
 
@@ -76,6 +77,12 @@ void stack_stray(struct stack *s, struct buf *b, struct packet *p);
 int stack_conn_accept(struct stack *s, struct stack_conn *c, const struct stack_conn_ops *ops,
 	const struct packet *syn);
 
+/* Begins @c by a SYN from @from (any address; the child takes it for its peer's) to @to, where the
+ * child may listen. Events tell how it goes: opened(), or closed() without it if the child refuses
+ * or does not answer. Returns 0, or -ENOMEM: nothing was sent and @c is as freed. */
+int stack_conn_connect(struct stack *s, struct stack_conn *c, const struct stack_conn_ops *ops,
+	const struct addr *from, const struct addr *to);
+
 /* A segment of this connection. Takes @b. */
 void stack_conn_input(struct stack_conn *c, struct buf *b, struct packet *p);
 
@@ -106,5 +113,9 @@ void stack_conn_shutdown(struct stack_conn *c);
 /* Ends @c: RST to the child if TCP is not over. No event comes any more. Frees what it holds;
  * the owner may free the struct. Safe on a zeroed or freed one. */
 void stack_conn_free(struct stack_conn *c);
+
+/* Between stack.c and lwip/clock.c: sets the timers up; lwIP has freed the pcb of @c. */
+void stack_clock_init(struct stack *s);
+void stack_conn_gone(struct stack_conn *c);
 
 #endif

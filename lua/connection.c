@@ -131,6 +131,8 @@ static const char *host_of(const struct connection_object *o)
 	const struct connection *c = o->c;
 	if (!c)
 		return o->host;
+	if (c->flow->inbound)
+		return NULL;
 	return c->rs->name_of ? c->rs->name_of(c->rs->name_arg, c->flow) : NULL;
 }
 
@@ -139,6 +141,11 @@ static const char *dial_error_of(const struct connection_object *o, const struct
 {
 	const char *said = o->c ? o->c->dial_error : o->dial_error;
 	return said || !f->error ? said : strerror(f->error);
+}
+
+static const struct addr *caller(const struct flow *f)
+{
+	return f->inbound ? &f->key.dst : &f->key.src;
 }
 
 static int connection_field(lua_State *L, void *self, int id)
@@ -165,7 +172,7 @@ static int connection_field(lua_State *L, void *self, int id)
 	case FIELD_DST_IP:
 		return push_addr(L, &o->dst, false);
 	case FIELD_DST_LITERAL:
-		return push_addr(L, &f->key.dst, false);
+		return push_addr(L, f->inbound ? &f->key.src : &f->key.dst, false);
 	case FIELD_DST_PORT:
 		return push_port(L, f, &o->dst);
 	case FIELD_DURATION: {
@@ -181,7 +188,7 @@ static int connection_field(lua_State *L, void *self, int id)
 		lua_pushnumber(L, (lua_Number)f->id);
 		return 1;
 	case FIELD_INBOUND:
-		lua_pushboolean(L, false);
+		lua_pushboolean(L, f->inbound);
 		return 1;
 	case FIELD_NETWORK:
 		return push_text(L, f->ops->network);
@@ -193,9 +200,9 @@ static int connection_field(lua_State *L, void *self, int id)
 	case FIELD_RULE:
 		return push_text(L, f->decision.rule);
 	case FIELD_SRC_IP:
-		return push_addr(L, &f->key.src, false);
+		return push_addr(L, caller(f), false);
 	case FIELD_SRC_PORT:
-		return push_port(L, f, &f->key.src);
+		return push_port(L, f, caller(f));
 	case FIELD_TAGS:
 		return push_text(L, c ? c->tags : o->tags);
 	case FIELD_TARGET:
@@ -307,12 +314,17 @@ struct connection *connection_get(struct ruleset *rs, struct flow *f)
 	c->dialed_fd = -1;
 	c->facts.dst = guard_canonical(&f->key.dst);
 	c->facts.literal = f->key.dst;
-	c->facts.door = rs->has_names ? sidedoor_of(f->key.proto, &f->key.dst) : SIDEDOOR_NONE;
+	c->facts.door = rs->has_names && !f->inbound ? sidedoor_of(f->key.proto, &f->key.dst)
+						     : SIDEDOOR_NONE;
 	c->facts.network = f->key.proto == IPPROTO_TCP ? FILTER_TCP
 		: f->key.proto == IPPROTO_UDP          ? FILTER_UDP
 						       : FILTER_ICMP;
 	c->facts.names_of = rs->names_of;
 	c->facts.names_arg = rs->names_arg;
+	if (f->inbound) {
+		c->facts.inbound = true;
+		c->facts.dst.port = f->key.src.port;
+	}
 	list_init(&c->streams);
 	list_add_tail(&rs->connections, &c->link);
 	f->policy = c;
@@ -326,7 +338,7 @@ static int object_make(lua_State *L)
 	/* A mark for "no table of the script's yet". */
 	lua_getmetatable(L, -1);
 	lua_setfenv(L, -2);
-	o->dst = c->facts.dst;
+	o->dst = c->flow->inbound ? c->flow->key.src : c->facts.dst;
 	c->ref = luaL_ref(L, LUA_REGISTRYINDEX);
 	o->c = c; /* from here on nothing raises */
 	c->object = o;

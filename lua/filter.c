@@ -210,6 +210,15 @@ static void read_dir(lua_State *L, int i, struct filter *f, const char *const *n
 	lua_pop(L, 1);
 }
 
+static void read_inbound(lua_State *L, int i, struct filter *f)
+{
+	lua_getfield(L, i, "inbound");
+	bool given = !lua_isnil(L, -1);
+	lua_pop(L, 1);
+	if (given)
+		f->dirs = args_bool(L, i, "inbound", false) ? FILTER_IN : FILTER_OUT;
+}
+
 static void read_packet_keys(lua_State *L, int i, struct filter *f)
 {
 	lua_getfield(L, i, "proto");
@@ -234,11 +243,11 @@ struct filter *filter_read(lua_State *L, int i, enum filter_kind kind, const cha
 {
 	/* A bit for each key that a kind knows. */
 	static const char *const keys[] = {"port", "cidr", "network", "observe", "dir", "proto",
-		"domain", "sni", "http_host", "ech"};
+		"domain", "sni", "http_host", "ech", "inbound"};
 	static const uint16_t known[] = {
-		[FILTER_KIND_FLOW] = 0x047,
-		[FILTER_KIND_RULE] = 0x3c7,
-		[FILTER_KIND_HOOK] = 0x04f,
+		[FILTER_KIND_FLOW] = 0x447,
+		[FILTER_KIND_RULE] = 0x7c7,
+		[FILTER_KIND_HOOK] = 0x44f,
 		[FILTER_KIND_BYTES] = 0x3cf,
 		[FILTER_KIND_DATA] = 0x013,
 		[FILTER_KIND_PACKET] = 0x033,
@@ -269,6 +278,7 @@ struct filter *filter_read(lua_State *L, int i, enum filter_kind kind, const cha
 	for (size_t k = 0; k < FILTER_NAMES; k++)
 		read_names(L, i, (enum filter_name)k, f);
 	f->ech = args_bool(L, i, "ech", false);
+	read_inbound(L, i, f);
 	if (kind == FILTER_KIND_HOOK || kind == FILTER_KIND_BYTES)
 		f->observe = args_bool(L, i, "observe", false);
 	lua_getfield(L, i, "network");
@@ -389,6 +399,10 @@ enum filter_answer filter_judge(const struct filter *f, const struct facts *fact
 	enum filter_side side, bool *named)
 {
 	if (!(f->networks & facts->network))
+		return FILTER_NO;
+	if (!(f->dirs & (facts->inbound ? FILTER_IN : FILTER_OUT)))
+		return FILTER_NO;
+	if (facts->inbound && filter_has_names(f))
 		return FILTER_NO;
 	/* The "port" of an echo is its identifier, which no rule means. */
 	if (f->has_ports &&

@@ -70,7 +70,7 @@ struct filter {
 	uint8_t networks; /* FILTER_TCP | ... */
 	bool has_network; /* network= was written */
 	bool ech;         /* a hidden name is accepted behind the visible one */
-	uint8_t dirs;     /* FILTER_OUT | FILTER_IN */
+	uint8_t dirs;     /* FILTER_OUT | FILTER_IN; of a flow: who called, inbound= */
 	bool observe;
 	bool has_proto;
 	uint8_t proto; /* of packets */
@@ -88,9 +88,11 @@ typedef int filter_names_fn(void *arg, const struct addr *ip, filter_each_fn *fn
 
 /* What a filter looks at. */
 struct facts {
-	struct addr dst;           /* canonical; its port */
+	struct addr dst; /* canonical; its port. A call from outside: the caller's address and the
+				port inside */
 	struct addr literal;       /* as the child wrote it */
 	enum sidedoor door;        /* opened only by a rule that names it */
+	bool inbound;              /* a call from outside; it has no names */
 	uint8_t network;           /* one of FILTER_TCP, ... */
 	filter_names_fn *names_of; /* NULL = none are known */
 	void *names_arg;
@@ -103,9 +105,9 @@ struct facts {
 
 /* Which keys a filter may have. */
 enum filter_kind {
-	FILTER_KIND_FLOW,   /* network, port, cidr, domain */
+	FILTER_KIND_FLOW,   /* network, port, cidr, inbound, domain */
 	FILTER_KIND_RULE,   /* and sni, http_host, ech; network may be "dns" */
-	FILTER_KIND_HOOK,   /* network, port, cidr, domain, observe */
+	FILTER_KIND_HOOK,   /* network, port, cidr, inbound, domain, observe */
 	FILTER_KIND_BYTES,  /* and sni, http_host, ech */
 	FILTER_KIND_DATA,   /* port, cidr, dir of bytes: "up", "down", "both" */
 	FILTER_KIND_PACKET, /* port, cidr, dir, proto */

@@ -179,3 +179,24 @@ struct tcp_pcb_listen *port_listen(tcp_accept_fn accept)
 	tcp_accept(l, accept);
 	return (struct tcp_pcb_listen *)l;
 }
+
+struct tcp_pcb *port_connect(const struct addr *from, const struct addr *to, tcp_connected_fn fn)
+{
+	struct tcp_pcb *pcb = tcp_new_ip_type(from->v == 4 ? IPADDR_TYPE_V4 : IPADDR_TYPE_V6);
+	ip_addr_t dst;
+
+	if (!pcb)
+		return NULL;
+	/* As tcp_bind() would, which knows only addresses of ours. */
+	tcp_bind_netif(pcb, &port_netif);
+	copy_addr(&pcb->local_ip, from);
+	pcb->local_port = from->port;
+	copy_addr(&dst, to);
+	if (tcp_connect(pcb, &dst, to->port, fn) != ERR_OK) {
+		/* It is on no list, and the port not one of lwIP's: nothing but memory. */
+		pcb->local_port = 0;
+		tcp_abort(pcb);
+		return NULL;
+	}
+	return pcb;
+}

@@ -23,6 +23,10 @@ extern struct netif port_netif;
 /* A listener on that interface and on port 0, which no segment has; NULL: no memory. */
 struct tcp_pcb_listen *port_listen(tcp_accept_fn accept);
 
+/* A connection from @from to @to, with ports: the SYN is out, and it stands on tcp_active_pcbs,
+ * which must be empty before. NULL: no memory. */
+struct tcp_pcb *port_connect(const struct addr *from, const struct addr *to, tcp_connected_fn fn);
+
 /* A pbuf around the packet @p in @b, without a copy: takes @b, which the pbuf's end gives back. The
  * packet has at most 65535 bytes. */
 struct pbuf *port_wrap(struct buf *b, const struct packet *p);

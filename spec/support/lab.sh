@@ -8,7 +8,7 @@
 # the kernel kills everything else in here and both networks vanish: nothing can be left behind.
 set -eu
 dir=$1 repo=$2 uid=$3
-trap 'touch "$dir/failed"' EXIT
+trap 'touch "$dir/failed" || touch /run/lab/failed' EXIT
 
 # --- files: a private /run and /etc, a tun node for everybody, fixed names for our two folders ---
 mount -t tmpfs -o mode=755 tmpfs /run
@@ -17,6 +17,7 @@ cp -a /etc/. /run/etc/ 2>/run/cp.err || true # an ordinary user cannot read shad
 mount --bind /run/etc /etc
 mount --bind "$dir" /run/lab
 mount --bind "$repo" /run/repo
+mount -t tmpfs -o mode=1777 tmpfs /tmp # other labs have control sockets there
 rm -f /etc/resolv.conf /etc/hosts /etc/nsswitch.conf
 printf 'nameserver 203.0.113.53\n' >/etc/resolv.conf
 printf '127.0.0.1 localhost\n::1 localhost\n203.0.113.7 inhosts.test\n' >/etc/hosts
