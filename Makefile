@@ -16,7 +16,7 @@ PACKAGES = build-essential musl-tools dpkg-dev pkg-config libev-dev libluajit-5.
 PACKAGES_TEST = libcmocka-dev lua-busted lua-check clang clang-tidy clang-format \
 	libclang-rt-14-dev valgrind iproute2 iputils-ping procps jq util-linux curl wget git scdoc \
 	dropbear-bin openssh-client bind9-dnsutils dnsmasq-base iperf3 python3 less \
-	microsocks tinyproxy-bin libwrap0
+	microsocks tinyproxy-bin libwrap0 tshark
 PACKAGES_BENCH = passt slirp4netns
 
 # --- flags ---------------------------------------------------------------------------------------

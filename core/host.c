@@ -328,6 +328,7 @@ static int serve(struct host *h, const struct inherit *inherit, int tun_fd)
 	int rc;
 
 	tun_init(&h->tun, h->loop, tun_fd, (unsigned)h->o->mtu);
+	logs_watch(&h->logs, &h->tun);
 	rc = flow_table_init(&h->flows);
 	if (rc < 0)
 		goto no_flows;

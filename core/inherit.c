@@ -22,6 +22,7 @@ void inherit_init(struct inherit *i)
 	sigemptyset(&i->defaults);
 	ignore(i, SIGPIPE);
 	ignore(i, SIGTTOU);
+	ignore(i, SIGXFSZ);
 	if (getrlimit(RLIMIT_NOFILE, &i->nofile) == -1)
 		return;
 	raised = i->nofile;

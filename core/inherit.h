@@ -17,8 +17,9 @@ struct inherit {
 };
 
 /* Notes all of it, then sets what the host needs: SIGPIPE ignored (a broken
- * connection is an errno), SIGTTOU ignored (a line on the terminal must not
- * stop the network), as many descriptors as the hard limit allows. */
+ * connection is an errno), SIGXFSZ ignored (so is a file at its limit), SIGTTOU
+ * ignored (a line on the terminal must not stop the network), as many descriptors
+ * as the hard limit allows. */
 void inherit_init(struct inherit *i);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "logs.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "log.h"
@@ -16,6 +17,34 @@ static int failed(const char *option, const char *to, int error)
 static bool is_stderr(const char *to)
 {
 	return strcmp(to, "-") == 0 || strcmp(to, "fd:2") == 0;
+}
+
+/* 0, or the exit status after a message. */
+static int open_capture(struct logs *l, const struct options *o)
+{
+	const struct capture_config c = {
+		.loop = l->policy->loop,
+		.path = o->pcap,
+		.snaplen = o->snaplen,
+		.size = (uint64_t)o->pcap_size_mb * 1000000,
+		.files = (unsigned)o->pcap_files,
+	};
+	int rc;
+
+	if (o->pcap_files && !o->pcap_size_mb)
+		return options_usage("--pcap-files", NULL, "say with --pcap-size when one is full");
+	if (!o->pcap)
+		return 0;
+	rc = capture_start(&l->capture, &c);
+	if (rc == 0 && o->pcap_size_mb) /* the next files are made later */
+		rc = cage_allow(l->cage, LANDLOCK_WRITE, o->pcap);
+	if (rc < 0) {
+		log_error("cannot write %s: %s", o->pcap,
+			rc == -ENXIO ? "nobody reads that pipe" : strerror(-rc));
+		return EXIT_NO_OUTPUT;
+	}
+	observe_add(&l->policy->observers, &l->capture.observer);
+	return 0;
 }
 
 int logs_open(struct logs *l, const struct options *o, struct policy *policy, struct cage *cage)
@@ -37,10 +66,21 @@ int logs_open(struct logs *l, const struct options *o, struct policy *policy, st
 		if (rc < 0)
 			return failed("--log-json", o->log_json, -rc);
 	}
+	rc = open_capture(l, o);
+	if (rc)
+		return rc;
 	policy->identify = policy->observers && !o->no_who;
 	if (policy->identify)
 		cage_allow_processes(cage);
 	return 0;
+}
+
+void logs_watch(struct logs *l, struct tun *tun)
+{
+	if (!l->capture.config.path)
+		return;
+	tun->tap = capture_packet;
+	tun->tap_arg = &l->capture;
 }
 
 void logs_identify(struct logs *l, int diag, pid_t command)
@@ -59,6 +99,7 @@ void logs_close(struct logs *l, int status)
 		return;
 	logtext_close(&l->text);
 	logjson_close(&l->json, status);
+	capture_stop(&l->capture);
 	l->policy->who = NULL;
 	who_fini(&l->who);
 	l->policy = NULL;

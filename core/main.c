@@ -47,7 +47,7 @@ static int print_help(void)
 	options_print(stdout);
 	puts("\nExits with CMD's status; 128+n: killed by signal n; 126, 127: CMD cannot be run;\n"
 	     "2 usage; 66 script unreadable; 70 script wrong; 71 the machine lacks something "
-	     "(doctor tells).");
+	     "(doctor\ntells); 73 a capture cannot be written.");
 	return 0;
 }
 

@@ -27,6 +27,11 @@ void observe_remove(struct observer **list, struct observer *o)
 			o->event(o, __VA_ARGS__);                                                  \
 	}
 
+void observe_pending(struct observer *o, const struct flow *f)
+{
+	TELL(o, pending, f);
+}
+
 void observe_decided(struct observer *o, const struct flow *f)
 {
 	TELL(o, decided, f);

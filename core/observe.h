@@ -17,6 +17,7 @@
  * Of each flow that policy was asked about (TCP, UDP, ICMP echo; not the child's connections to our
  * own resolver), in this order:
  *
+ *   pending   0 or 1 times: a script thinks about it
  *   decided   0 or 1 times: the decision is final, or provisional if decision.first_bytes
  *   judged    0 or 1 times: it was provisional, and the first bytes have been judged
  *   opened    0 or 1 times: connected, bytes may move
@@ -30,6 +31,7 @@ struct dnsquery;
 struct observer {
 	struct observer *next;
 
+	void (*pending)(struct observer *o, const struct flow *f);
 	void (*decided)(struct observer *o, const struct flow *f);
 	void (*judged)(struct observer *o, const struct flow *f);
 	void (*opened)(struct observer *o, const struct flow *f);
@@ -51,6 +53,7 @@ void observe_add(struct observer **list, struct observer *o);
 void observe_remove(struct observer **list, struct observer *o); /* safe if it is not in */
 
 /* For those who make the events. @o may be NULL. */
+void observe_pending(struct observer *o, const struct flow *f);
 void observe_decided(struct observer *o, const struct flow *f);
 void observe_judged(struct observer *o, const struct flow *f);
 void observe_opened(struct observer *o, const struct flow *f);

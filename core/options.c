@@ -130,6 +130,13 @@ static const struct row rows[] = {
 		log_json),
 	FLAG(0, "no-who", "logs do not look for the process of each connection", no_who),
 
+	HEADING("Packets"),
+	TEXT(0, "pcap", "FILE", "write CMD's packets for Wireshark; a pipe will do", pcap),
+	WHOLE(0, "snaplen", "BYTES", "keep that much of each [all]", snaplen, 64, 262144),
+	WHOLE(0, "pcap-size", "MB", "begin another file after so much: FILE-00001, ...",
+		pcap_size_mb, 1, 1e6),
+	WHOLE(0, "pcap-files", "N", "and keep the last N of them [all]", pcap_files, 1, 99999),
+
 	HEADING("Help"),
 	COUNT('v', "verbose", "log connections, at their start, too (-vv: more)", verbose),
 	TAKEN('h', "help", NULL, "this page", take_command),

@@ -15,6 +15,7 @@
 #define EXIT_USAGE 2
 #define EXIT_NO_INPUT 66  /* a script cannot be read */
 #define EXIT_RULES 70     /* a script is wrong, or its on_start failed */
+#define EXIT_NO_OUTPUT 73 /* a capture or report cannot be written */
 #define EXIT_PREFLIGHT 71 /* the machine lacks something: see nsnet-host doctor */
 
 enum options_command {
@@ -64,6 +65,10 @@ struct options {
 
 	const char *log, *log_json; /* a path, "-", "fd:N"; NULL = none */
 	bool no_who;                /* logs do not ask which process it was */
+
+	const char *pcap;                /* NULL = no capture */
+	size_t snaplen;                  /* bytes; 0 = all */
+	size_t pcap_size_mb, pcap_files; /* 0 = one file; 0 = keep all */
 };
 
 /* Fills @o from the command line, argv[0] aside. Returns 0, or EXIT_USAGE after one line on

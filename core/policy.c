@@ -253,6 +253,8 @@ bool policy_ask(struct policy *p, struct flow *f)
 		v = hook(p->hooks->arg, f, &f->decision);
 	if (v == VERDICT_PENDING) {
 		f->waiting = true;
+		if (p->observers)
+			observe_pending(p->observers, f);
 		return false;
 	}
 	settle(p, f, v);

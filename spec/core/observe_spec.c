@@ -44,6 +44,11 @@ static void note(struct observer *o, char event, const struct flow *f)
 	snprintf(s->rule, sizeof(s->rule), "%s", f->decision.rule ? f->decision.rule : "");
 }
 
+static void on_pending(struct observer *o, const struct flow *f)
+{
+	note(o, 'p', f);
+}
+
 static void on_decided(struct observer *o, const struct flow *f)
 {
 	assert_int_equal(f->state, FLOW_STATE_ASKED);
@@ -77,6 +82,7 @@ static void on_refused(struct observer *o, const struct flow_key *key, const cha
 }
 
 static const struct observer all = {
+	.pending = on_pending,
 	.decided = on_decided,
 	.judged = on_judged,
 	.opened = on_opened,
@@ -201,12 +207,10 @@ static void sees_the_guard(void **state)
 
 static void sees_an_undecided_one_that_is_taken_back(void **state)
 {
-	struct talk t;
-
 	NEEDS_WORLD;
 	w.verdict = VERDICT_PENDING;
-	t = call(world_addr("192.0.2.1:80"));
-	saw("");
+	struct talk t = call(world_addr("192.0.2.1:80"));
+	saw("p");
 	talk_send(&t, RST, NULL, 0);
 	settle();
 	saw("e");
