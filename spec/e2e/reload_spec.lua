@@ -64,4 +64,37 @@ describe("the rules", function()
       L:host({ "kill", "-HUP", (L:read(job.name .. ".pid"):gsub("%s", "")) }):exits(0)
     end)
   end)
+
+  it("keep tables and files over a reload, from inside the cage", function()
+    local code = [[
+local kept = nsnet.persist "kept"
+local log = nsnet.append "/run/lab/home/asked.jsonl"
+nsnet.on_connect({ observe = true }, function(conn)
+  kept.count = (kept.count or 0) + 1
+  log:write(nsnet.json.encode { n = kept.count, to = conn.address, by = "%s" })
+end)
+]]
+    os.remove(L:path("stop"))
+    L:script(code:format("first"), "keeping.lua")
+    local job = L:spawn({ "sh", "-c", asker }, { args = { "-s", "/run/lab/keeping.lua" } })
+    local function has(file, text)
+      return lab.eventually(function() return (L:read(file) or ""):find(text, 1, true) end)
+    end
+    assert.is_truthy(has("home/asked.jsonl", '{"by":"first","n":2,"to":"203.0.113.1:80"}\n'))
+    -- As logrotate does it.
+    assert(os.rename(L:path("home/asked.jsonl"), L:path("home/asked.jsonl.1")))
+    L:script(code:format("second"), "keeping.lua")
+    L:host({ "kill", "-HUP", (L:read(job.name .. ".pid"):gsub("%s", "")) }):exits(0)
+    assert.is_truthy(has("home/asked.jsonl", '"by":"second"'))
+    L:write("stop", "")
+    job:wait():exits(0)
+    -- The count goes on where it was, without a gap.
+    local n = 0
+    for _, file in ipairs({ "home/asked.jsonl.1", "home/asked.jsonl" }) do
+      for number in L:read(file):gmatch('"n":(%d+)') do
+        n = n + 1
+        assert.equal(n, tonumber(number))
+      end
+    end
+  end)
 end)
