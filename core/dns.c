@@ -23,16 +23,23 @@ int dns_init(struct dns *d, const struct dns_config *c)
 	int err = resolvconf_init(&d->conf, c->resolv_conf ? c->resolv_conf : "/etc/resolv.conf");
 	if (err < 0)
 		return err;
+	err = hosts_init(&d->hosts, c->hosts ? c->hosts : "/etc/hosts");
+	if (err < 0)
+		goto no_hosts;
 	err = resolver_init(&d->resolver, c->loop, &d->conf);
-	if (err < 0) {
-		resolvconf_fini(&d->conf);
-		return err;
-	}
+	if (err < 0)
+		goto no_resolver;
 	dnsquery_pool_init(&d->pool, c->loop, &d->resolver, c->policy);
 	d->pool.seen = c->seen;
 	d->pool.seen_arg = c->seen_arg;
+	d->pool.hosts = &d->hosts;
 	dnstcp_init(&d->tcp, c->loop, c->stack, c->flows, &d->pool);
 	return 0;
+no_resolver:
+	hosts_fini(&d->hosts);
+no_hosts:
+	resolvconf_fini(&d->conf);
+	return err;
 }
 
 void dns_fini(struct dns *d)
@@ -40,6 +47,7 @@ void dns_fini(struct dns *d)
 	dnstcp_fini(&d->tcp);
 	dnsquery_pool_fini(&d->pool);
 	resolver_fini(&d->resolver);
+	hosts_fini(&d->hosts);
 	resolvconf_fini(&d->conf);
 }
 

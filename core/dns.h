@@ -11,6 +11,7 @@
 #include "dnsquery.h"
 #include "dnstcp.h"
 #include "flow.h"
+#include "hosts.h"
 #include "packet.h"
 #include "policy.h"
 #include "resolvconf.h"
@@ -39,6 +40,7 @@ struct dns_config {
 	struct flow_table *flows;
 	struct policy *policy;    /* NULL = every question is allowed */
 	const char *resolv_conf;  /* NULL = "/etc/resolv.conf" */
+	const char *hosts;        /* NULL = "/etc/hosts" */
 	struct addr self4, self6; /* our own addresses (port ignored); v 0 = DNS_SELF4, _SELF6 */
 	dnsquery_seen_fn *seen;   /* sees each answer that goes to the child, or NULL */
 	void *seen_arg;
@@ -48,6 +50,7 @@ struct dns {
 	struct tun *tun;
 	struct addr self4, self6;
 	struct resolvconf conf;
+	struct hosts hosts;
 	struct resolver resolver;
 	struct dnsquery_pool pool;
 	struct dnstcp tcp;

@@ -13,6 +13,7 @@
 #include "dname.h"
 #include "dnsedit.h"
 #include "guard.h"
+#include "hosts.h"
 #include "log.h"
 
 static double now(void)
@@ -237,10 +238,26 @@ static void query_on_resolved(struct resolver_query *up, uint8_t *msg, size_t le
 	}
 }
 
+/* A name in the host's own file needs no name server. Without memory one is asked. */
+static void ask_hosts(struct dnsquery *q)
+{
+	uint8_t text[DNSQUERY_LEN_MAX];
+
+	hosts_check(q->pool->hosts, now());
+	size_t len = hosts_answer(q->pool->hosts, text, sizeof(text), &q->m);
+	uint8_t *copy = len ? malloc(len) : NULL;
+	if (!copy)
+		return;
+	q->answer = memcpy(copy, text, len);
+	q->answer_len = len;
+}
+
 static void query_ask(struct dnsquery *q, const struct addr *server)
 {
 	int err = 0;
 
+	if (!q->answer && !server && q->pool->hosts)
+		ask_hosts(q);
 	if (q->answer) {
 		query_ready(q);
 		return;

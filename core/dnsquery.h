@@ -36,6 +36,7 @@ enum dnsquery_state {
 #define DNSQUERY_SAID_S 60.
 
 struct dnsquery;
+struct hosts;
 
 /* The answer to @q, once, never from inside dnsquery_new(): @len bytes at @msg (borrowed, may be
  * changed, the child's identifier in it), or NULL for silence. @q has been taken off the list
@@ -56,6 +57,7 @@ struct dnsquery_pool {
 	struct policy *policy;     /* borrowed; NULL = all is allowed */
 	dnsquery_seen_fn *seen;    /* NULL = none */
 	void *seen_arg;
+	struct hosts *hosts; /* borrowed; NULL = none */
 	struct dnsquery_said said[DNSQUERY_SAID];
 	struct list bucket[DNSQUERY_BUCKETS]; /* all queries, by the child's identifier */
 	size_t count;

@@ -347,6 +347,7 @@ static int serve(struct host *h, const struct inherit *inherit, int tun_fd)
 	rc = init_dns(h);
 	if (rc < 0)
 		goto no_dns;
+	h->names.file = &h->dns.hosts;
 	connect_gate(h);
 	vigil_start(&h->vigil, h->loop, &h->policy, &h->flows);
 	step = "the command";
@@ -365,6 +366,7 @@ static int serve(struct host *h, const struct inherit *inherit, int tun_fd)
 	drain_stop(&h->drain);
 	vigil_stop(&h->vigil);
 	tun_stop(&h->tun);
+	h->names.file = NULL;
 	dns_fini(&h->dns);
 no_dns:
 	publish_fini(&h->publish);

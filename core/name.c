@@ -9,6 +9,7 @@
 #include "base.h"
 #include "dnsmsg.h"
 #include "guard.h"
+#include "hosts.h"
 
 #define BUCKETS 4096
 #define CHAIN_MAX 16  /* CNAME records followed in one message, as resolvers do */
@@ -56,6 +57,7 @@ int names_init(struct names *n)
 {
 	list_init(&n->all);
 	n->count = n->hosts = 0;
+	n->file = NULL;
 	n->bucket = calloc(BUCKETS, sizeof(void *));
 	return n->bucket ? 0 : -ENOMEM;
 }
@@ -257,16 +259,19 @@ int names_each(struct names *n, const struct addr *ip, double now,
 	struct list *e, *tmp;
 	int rc = 0;
 
-	if (!h)
-		return 0;
-	list_foreach (e, tmp, &h->names) {
-		const struct name *one = container_of(e, struct name, mine);
-		if (one->until > now || h->held)
-			rc = fn(arg, one->text);
-		if (rc)
-			return rc;
+	if (h) {
+		list_foreach (e, tmp, &h->names) {
+			const struct name *one = container_of(e, struct name, mine);
+			if (one->until > now || h->held)
+				rc = fn(arg, one->text);
+			if (rc)
+				return rc;
+		}
 	}
-	return 0;
+	if (!n->file)
+		return 0;
+	hosts_check(n->file, now);
+	return hosts_each(n->file, ip, fn, arg);
 }
 
 static int take_first(void *arg, const char *name)

@@ -9,7 +9,8 @@
 #include "list.h"
 
 /* name - which names the child was told an address has: learnt from the answers of our own
- * resolver, and from nothing else, so a name stands for what the command asked for.
+ * resolver, and from nothing else, so a name stands for what the command asked for; and the names
+ * that the host's /etc/hosts gives it (hosts.h), which the command's libc reads by itself.
  *
  * An address has a set of names: many share one. A pair holds for its TTL and NAMES_GRACE_S more,
  * since programs keep addresses a little longer than they should, and as long as a connection to
@@ -24,12 +25,14 @@
 #define NAMES_GRACE_S 60.0
 #define NAMES_TTL_MAX_S 86400.0
 
+struct hosts;
 struct names_host; /* an address with its names */
 
 struct names {
 	struct names_host **bucket; /* owned */
 	struct list all;            /* struct name, oldest first */
 	size_t count, hosts;
+	struct hosts *file; /* borrowed: the host's own names; NULL = none. The owner sets it */
 };
 
 int names_init(struct names *n); /* 0 or -ENOMEM */

@@ -14,9 +14,10 @@
 
 /* policy - asks whether a flow may be, and where it goes. One for the process' host.
  *
- * Order (fixed): hooks.connect / hooks.flow; if they have no opinion, the default (which opens no
- * way around rules about names: sidedoor.h); then the guard looks at the final destination, which only a rule that names it can pass. There
- * is no path to a dial that does not come through here. An error anywhere is a deny.
+ * Order (fixed): hooks.connect / hooks.flow; if they have no opinion, the default, which opens no
+ * way around rules about names (sidedoor.h); then the guard looks at the final destination, which
+ * only a rule that names it can pass. There is no path to a dial that does not come through here.
+ * An error anywhere is a deny.
  */
 struct policy {
 	const struct hooks *hooks;  /* borrowed; NULL = allow all */

@@ -105,4 +105,15 @@ for name in sys.argv[1:]:
     local r = L:run({ "dig", "+short", "hidden.test", "HTTPS" }, { args = { "-e", allow } })
     r:says('1 . alpn="h2"')
   end)
+
+  it("believes the host's own file of names", function()
+    L:host({ "sh", "-c", "echo '203.0.113.1 known.test' >>/etc/hosts" }, { who = "root" }):exits(0)
+    connect("nsnet.default(nsnet.deny) nsnet.rules { { domain = 'known.test', nsnet.allow } }",
+      "known.test", "203.0.113.1", "203.0.113.2")
+      :says("known.test connected\n203.0.113.1 connected\n203.0.113.2 ConnectionRefusedError")
+    L:run({ "dig", "+short", "inhosts.test" }, { args = { "-e", allow } }):says("203.0.113.7")
+    L:run({ "dig", "inhosts.test", "AAAA" }, { args = { "-e", allow } })
+      :shows("status: NOERROR.*ANSWER: 0")
+    assert.equal(0, L:asked("names", "inhosts.test") + L:asked("names", "known.test"))
+  end)
 end)
