@@ -9,6 +9,7 @@
 #include "log.h"
 #include "options.h"
 #include "preflight.h"
+#include "tools.h"
 
 /* A first word that is no command to run. Behind "--" it is one all the same. */
 struct subcommand {
@@ -31,9 +32,16 @@ static int run_ctl(struct options *o, const struct inherit *inherit)
 	return ctl_run(o->argc, o->argv);
 }
 
+static int run_test(struct options *o, const struct inherit *inherit)
+{
+	UNUSED(inherit);
+	return tools_test(o);
+}
+
 static const struct subcommand subcommands[] = {
 	{"ctl", "ctl [--pid PID] [--json] COMMAND [ARGUMENT]", run_ctl},
 	{"doctor", "doctor", run_doctor},
+	{"test", "test [-v] [--coverage] FILE...", run_test},
 };
 
 static int print_help(void)

@@ -137,6 +137,9 @@ static const struct row rows[] = {
 		pcap_size_mb, 1, 1e6),
 	WHOLE(0, "pcap-files", "N", "and keep the last N of them [all]", pcap_files, 1, 99999),
 
+	HEADING("Of nsnet-host test"),
+	FLAG(0, "coverage", "show which rules and handlers were of use", coverage),
+
 	HEADING("Help"),
 	COUNT('v', "verbose", "log connections, at their start, too (-vv: more)", verbose),
 	TAKEN('h', "help", NULL, "this page", take_command),

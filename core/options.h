@@ -58,6 +58,7 @@ struct options {
 	const char *env;     /* names that scripts may read, comma separated; NULL = none */
 	bool insecure_perms; /* run scripts that others can write */
 	bool no_sandbox;     /* do not lock up the program after the start */
+	bool coverage;       /* of the subcommand test */
 
 	size_t max_conns, max_flows;
 	size_t memory_mb; /* for data in flight */

@@ -215,8 +215,10 @@ static enum verdict rules_go(struct connection *c, const struct handler *h, stru
 		if (!r)
 			return VERDICT_NONE;
 		c->rule = (size_t)(r - h->rules->rule) + 1;
-		if (answer != FILTER_YES)
+		if (answer != FILTER_YES) {
+			chain_tell(c, h, r, TRACE_LATER, VERDICT_NONE, NULL);
 			continue;
+		}
 		if (r->when_ref == LUA_NOREF) {
 			enum verdict v = rule_hit(c, r, named, d);
 			chain_tell_answer(c, h, r, v, d);

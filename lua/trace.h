@@ -12,6 +12,7 @@ struct rule;
 
 enum trace_event {
 	TRACE_SKIPPED, /* its conditions do not hold: not asked */
+	TRACE_LATER,   /* only the first bytes can tell whether they hold */
 	TRACE_SILENT,  /* asked, no opinion */
 	TRACE_VERDICT, /* asked, and this is the verdict */
 	TRACE_FAILED,  /* asked, and it went wrong, which is a verdict, too */

@@ -25,6 +25,8 @@
  * A coroutine that ended well can be used again, which is seven times cheaper than a new one.
  * One that failed or waits when nobody wants it any more is left to the collector.
  */
+#define GC_WAKES 256 /* the collector takes a step every so many, as if 16 KiB had been made */
+
 char vm_wait_mark;
 static char vm_key; /* registry: where vm_of() finds the vm */
 
@@ -447,6 +449,9 @@ struct push {
 static int push_protected(lua_State *L)
 {
 	struct push *p = lua_touserdata(L, 1);
+	/* Entering Lua makes garbage, and the collector looks only when Lua itself makes some. */
+	if (++vm_of(L)->wakes % GC_WAKES == 0)
+		lua_gc(L, LUA_GCSTEP, 16);
 	p->n = p->push(L, p->arg);
 	if (!lua_checkstack(p->co, p->n))
 		return luaL_error(L, "stack overflow");

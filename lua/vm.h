@@ -73,6 +73,7 @@ struct vm {
 	ev_timer soon; /* runs the deferred */
 	size_t mem_used, mem_max;
 	bool mem_counted; /* by our allocator */
+	unsigned wakes;
 	ev_tstamp oom_at[3];
 	unsigned oom_count;
 	struct report report;

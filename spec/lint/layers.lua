@@ -29,6 +29,9 @@ for _, name in ipairs({ "lauxlib", "lualib", "luajit", "luaconf" }) do
   }
 end
 
+-- Through which header a module of core/ reaches lua/.
+local doors = { rules = "lua/api.h", tools = "lua/tools.h" }
+
 local function matches_any(text, patterns)
   for _, pattern in ipairs(patterns) do
     if text:match(pattern) then
@@ -81,8 +84,8 @@ local function judge_folder(from, to)
     return (to ~= "container-shim/handshake.h" or module_of(from) ~= "hello")
       and "only core/hello may include container-shim/, and only handshake.h"
   elseif from:match("^core/") and to:match("^lua/") then
-    return (to ~= "lua/api.h" or module_of(from) ~= "rules")
-      and "only core/rules may include lua/, and only lua/api.h"
+    return doors[module_of(from)] ~= to
+      and "only core/rules may include lua/, and only lua/api.h (core/tools: lua/tools.h)"
   end
   return nil
 end

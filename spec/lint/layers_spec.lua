@@ -4,7 +4,8 @@ local files = require("spec.lint.files")
 local layers = require("spec.lint.layers")
 local scratch = require("spec.support.scratch")
 
-local order = "# lowest first\nbase\nlist log\nstack tun\nlua/vm\nlua/api\nhello\nchild\nrules\n"
+local order = "# lowest first\nbase\nlist log\nstack tun\nlua/vm\n"
+  .. "lua/api lua/tools\nhello\nchild\nrules tools\n"
 
 describe("the layer checker", function()
   local root
@@ -96,23 +97,28 @@ describe("the layer checker", function()
     )
   end)
 
-  it("lets only core/rules see lua/, and only lua/api.h", function()
+  it("lets only core/rules see lua/, and only lua/api.h (core/tools: "
+        .. "lua/tools.h)", function()
     assert_accepts({
       ["lua/api.h"] = "",
       ["lua/api.c"] = '#include "lua/vm.h"\n#include "core/log.h"\n',
       ["lua/vm.h"] = "",
       ["core/log.h"] = "",
       ["core/rules.c"] = '#include "lua/api.h"\n',
+      ["lua/tools.h"] = "",
+      ["core/tools.c"] = '#include "lua/tools.h"\n',
     })
     scratch.remove(root)
     assert_refuses(
       { ["lua/api.h"] = "", ["core/child.c"] = '#include "lua/api.h"\n' },
-      "core/child.c:1: only core/rules may include lua/, and only lua/api.h"
+      "core/child.c:1: only core/rules may include lua/, and only lua/api.h (core/tools: "
+        .. "lua/tools.h)"
     )
     scratch.remove(root)
     assert_refuses(
       { ["lua/vm.h"] = "", ["core/rules.c"] = '#include "../lua/vm.h"\n' },
-      "core/rules.c:1: only core/rules may include lua/, and only lua/api.h"
+      "core/rules.c:1: only core/rules may include lua/, and only lua/api.h (core/tools: "
+        .. "lua/tools.h)"
     )
   end)
 

@@ -83,7 +83,7 @@ static void each_rule_and_handler_counts_its_own(void **state)
 static void on_trace(void *arg, const struct flow *f, const struct handler *h, const struct rule *r,
 	enum trace_event e, enum verdict v, const struct decision *d)
 {
-	static const char *const names[] = {"skipped", "silent", "verdict", "failed"};
+	static const char *const names[] = {"skipped", "later", "silent", "verdict", "failed"};
 	(void)arg;
 	(void)f;
 	tell("%s %s %s %d %s\n", h->name, r ? r->label : h->where, names[e], v,
