@@ -189,8 +189,9 @@ format: ## rewrite the C sources in the house style
 demo: programs ## the main job on real input: a package fetched, every connection logged
 	cd $(B) && ./nsnet-host -s $(CURDIR)/scripts/connlog.lua -- \
 		apt-get -q -o APT::Sandbox::User=root download hello
-bench: programs ## compare with direct, pasta and slirp4netns
+bench: programs $(B)/spec/lua/hook_bench ## compare with direct, pasta and slirp4netns
 	$(Q)NSNET_BUILD=$(CURDIR)/$(B) spec/bench/run
+	$(Q)$(B)/spec/lua/hook_bench
 fuzz: ## FUZZ_TIME seconds each of spec/fuzz/*_fuzz.c, from the kept corpus
 	$(Q)$(MAKE) --no-print-directory MODE=fuzz CC=clang run-fuzz
 run-fuzz: $(FUZZERS)
@@ -200,11 +201,14 @@ run-fuzz: $(FUZZERS)
 $(B)/spec/core/% $(B)/spec/lua/% $(B)/spec/fuzz/%: private SPEC_LIBS = $(B)/libhost.a
 $(B)/spec/shim/%: private SPEC_LIBS = $(B)/libshim.a
 $(filter $(B)/spec/shim/%,$(SPECS)): $(B)/libshim.a
-$(filter-out $(B)/spec/shim/%,$(SPECS)) $(FUZZERS): $(B)/libhost.a
+$(filter-out $(B)/spec/shim/%,$(SPECS)) $(FUZZERS) $(B)/spec/lua/hook_bench: $(B)/libhost.a
 LINK = $(COMPILE) -MF $@.d $(LINK_$(MODE)) $(LDFLAGS) -o $@ $< $(SPEC_LIBS)
 $(B)/spec/%_spec: spec/%_spec.c $(B)/flags
 	$(SAY) SPEC $<
 	$(Q)mkdir -p $(@D); $(LINK) -lcmocka $(LIBS)
+$(B)/spec/%_bench: spec/%_bench.c $(B)/flags
+	$(SAY) BENCH $<
+	$(Q)mkdir -p $(@D); $(LINK) $(LIBS)
 $(B)/spec/%_fuzz: spec/%_fuzz.c $(B)/flags
 	$(SAY) FUZZ $<
 	$(Q)mkdir -p $(@D); $(LINK) -fsanitize=fuzzer $(LIBS)

@@ -2,6 +2,12 @@
 #define _GNU_SOURCE
 #include "behind.h"
 
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -29,8 +35,29 @@ static int behind_write(const char *path, const char *text)
 	return err;
 }
 
+/* Without TSO and GSO every packet that leaves is one frame. */
+static int behind_frames(void)
+{
+	static const unsigned what[] = {ETHTOOL_STSO, ETHTOOL_SGSO};
+	struct ethtool_value value = {0};
+	struct ifreq request = {.ifr_name = "tun0", .ifr_data = (void *)&value};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), err = fd == -1;
+
+	for (size_t i = 0; !err && i < sizeof(what) / sizeof(what[0]); i++) {
+		value.cmd = what[i];
+		err = ioctl(fd, SIOCETHTOOL, &request) == -1;
+	}
+	if (err)
+		perror("load: behind: cannot turn off TSO of tun0");
+	if (fd != -1)
+		close(fd);
+	return err;
+}
+
 static int behind_exec(const struct option_set *o)
 {
+	if (o->frames && behind_frames())
+		return 1;
 	if (o->cc && behind_write(BEHIND_CC, o->cc) < 0)
 		return 1;
 	execvp(o->command[0], o->command);

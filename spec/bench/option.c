@@ -27,6 +27,7 @@ static const struct option option_long[] = {
 	{"server-closes", no_argument, NULL, 'S'},
 	{"sync", no_argument, NULL, 'y'},
 	{"slirp", no_argument, NULL, 'r'},
+	{"frames", no_argument, NULL, 'f'},
 	{"bulk", no_argument, NULL, 'b'},
 	{0},
 };
@@ -42,7 +43,7 @@ void option_usage(void)
 	      "  held      --held N idle connections, then trip, rate and, with --bulk, bulk\n"
 	      "  spawn     run the command --count times (or for --seconds) and time each\n"
 	      "  behind    run the command in a new namespace (--slirp: behind slirp4netns) with\n"
-	      "            congestion control --cc\n"
+	      "            congestion control --cc, and --frames: without TSO\n"
 	      "options: --addr A --port N --ports N (a range of server ports) --limit SECONDS\n"
 	      "         (give up altogether) --server-closes (rate) --sync (held: wait for a line\n"
 	      "         on standard input after each phase line)\n",
@@ -137,6 +138,9 @@ static int option_one(struct option_set *o, int c, const char **addr, unsigned *
 		return 0;
 	case 'r':
 		o->slirp = true;
+		return 0;
+	case 'f':
+		o->frames = true;
 		return 0;
 	case 'b':
 		o->bulk_too = true;

@@ -15,7 +15,7 @@ struct option_set {
 	double seconds;
 	double limit_s;
 	unsigned streams, flights, window, held, size, count;
-	bool up, verify, server_closes, sync, slirp, bulk_too;
+	bool up, verify, server_closes, sync, slirp, frames, bulk_too;
 	const char *cc;
 	char **command; /* NULL-terminated, NULL if there is none */
 };

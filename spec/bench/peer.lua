@@ -65,6 +65,8 @@ local function nsnet_host(script)
           tostring(math.min(held + 400, rig.files - 300)) })
       end
       if script and script.file then args = join(args, { "-s", script.file }) end
+      if script and script.make then args = join(args, { "-s", script.make() }) end
+      if script and script.frames then argv = join({ rig.load, "behind", "--frames", "--" }, argv) end
       if script and script.code then args = join(args, { "-e", script.code }) end
       return join({ binary }, args, script and script.args or {}, { "--" }, argv)
     end,
@@ -98,9 +100,39 @@ local function slirp(cc)
   }
 end
 
+-- A list of 100 000 names and one of 10 000 networks, the server's among them, as rules.
+local function allowlist()
+  local path = rig.tmp .. "/allowlist.lua"
+  if exists(path) then return path end
+  local names, networks = {}, { rig.server_address, rig.server_address6 }
+  for i = 1, 100000 do names[i] = (".host%06d.example"):format(i) end
+  for i = 1, 10000 do
+    networks[#networks + 1] = ("10.%d.%d.0/24"):format(math.floor(i / 256), i % 256)
+  end
+  local function write(file, text)
+    local f = assert(io.open(rig.tmp .. "/" .. file, "w"))
+    f:write(text, "\n")
+    f:close()
+  end
+  write("names.txt", table.concat(names, "\n"))
+  write("networks.txt", table.concat(networks, "\n"))
+  write("allowlist.lua", [[
+nsnet.default(nsnet.deny)
+nsnet.rules {
+  { name = "names", domain = nsnet.domains "names.txt", nsnet.allow },
+  { name = "networks", cidr = nsnet.cidrs "networks.txt", nsnet.allow },
+}]])
+  return path
+end
+
 local scripts = {
   connlog = { file = root .. "/scripts/connlog.lua" },
+  allowlist = { make = allowlist },
   packet = { code = "nsnet.on_packet(function() end)" },
+  -- Frames of 1500 bytes, as every packet of a program that has no TSO: of what the command sends.
+  frames = { args = { "--keep-caps", "--mtu", "1500" }, frames = true },
+  frames_packet = { args = { "--keep-caps", "--mtu", "1500" }, frames = true,
+    code = "nsnet.on_packet(function() end)" },
 }
 
 local known = {
@@ -111,7 +143,10 @@ local known = {
   slirp4netns = slirp(),
   ["slirp4netns-reno"] = slirp("reno"),
   ["ours-connlog"] = nsnet_host(scripts.connlog),
+  ["ours-allowlist"] = nsnet_host(scripts.allowlist),
   ["ours-packet"] = nsnet_host(scripts.packet),
+  ["ours-1500"] = nsnet_host(scripts.frames),
+  ["ours-1500-packet"] = nsnet_host(scripts.frames_packet),
 }
 
 local titles = {
@@ -119,8 +154,13 @@ local titles = {
   ["pasta-reno"] = "pasta, reno",
   ["slirp4netns-reno"] = "slirp4netns, reno",
   ["ours-connlog"] = "connection log",
+  ["ours-allowlist"] = "100 000 names, 10 000 networks",
   ["ours-packet"] = "empty on_packet",
+  ["ours-1500"] = "1500-byte frames",
+  ["ours-1500-packet"] = "1500-byte frames, empty on_packet",
 }
+
+local bases = { ["ours-1500"] = "direct", ["ours-1500-packet"] = "ours-1500" }
 
 local function about(name)
   if name:find("^pasta") then return "Debian passt " .. (package("passt") or "?") end
@@ -145,7 +185,7 @@ function peer.find(names)
     else
       p.name, p.title = name, titles[name] or name
       p.about = about(name)
-      p.base = name:find("^ours%-") and "ours" or "direct"
+      p.base = bases[name] or (name:find("^ours%-") and "ours" or "direct")
       found[#found + 1] = p
     end
   end
