@@ -86,7 +86,8 @@ _nsnet_host()
 	if [[ $cur == -* ]] .. "]]" .. [[; then
 		COMPREPLY=($(compgen -W ']] .. table.concat(all, " ") .. [[' -- "$cur"))
 	elif ((i == COMP_CWORD)); then
-		COMPREPLY=($(compgen -W ']] .. table.concat(subcommands, " ") .. [[' -- "$cur") $(compgen -c -- "$cur"))
+		COMPREPLY=($(compgen -W ']] .. table.concat(subcommands, " ") .. [[' -- "$cur"))
+		COMPREPLY+=($(compgen -c -- "$cur"))
 	else
 		COMPREPLY=($(compgen -f -- "$cur"))
 	fi

@@ -15,9 +15,10 @@ end
 local function offers(words)
   local quoted = {}
   for _, w in ipairs(words) do quoted[#quoted + 1] = "'" .. w .. "'" end
-  local text, status = run(([[bash --norc -c 'source "$0"; COMP_WORDS=("$@"); ]] ..
-    [[COMP_CWORD=$(($# - 1)); _nsnet_host; printf "%%s\n" "${COMPREPLY[@]}"' '%sbash' nsnet-host %s]])
-    :format(at, table.concat(quoted, " ")))
+  local script = [[source "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _nsnet_host; ]] ..
+    [[printf "%s\n" "${COMPREPLY[@]}"]]
+  local text, status = run(("bash --norc -c '%s' '%sbash' nsnet-host %s"):format(
+    script, at, table.concat(quoted, " ")))
   assert.equal(0, status, text)
   local set = {}
   for line in text:gmatch("[^\n]+") do set[line] = true end
@@ -61,8 +62,8 @@ describe("the completions for zsh and fish", function()
   end)
 
   it("offer in fish what bash offers", function()
-    local text, status = run(([[HOME=/tmp fish --no-config -c 'source "%sfish"; complete -C "nsnet-host --default "']])
-      :format(at))
+    local script = ([[source "%sfish"; complete -C "nsnet-host --default "]]):format(at)
+    local text, status = run("HOME=/tmp fish --no-config -c '" .. script .. "'")
     assert.equal(0, status, text)
     assert.is_truthy(text:match("allow"))
     assert.is_truthy(text:match("deny"))

@@ -21,7 +21,7 @@ describe("make deb", function()
 
   setup(function()
     root = scratch.new {}
-    -- A mode whose programs are not those of users has no package of its own: build that of release.
+    -- Only the release mode makes programs for users.
     deb = must("make -s MODE=release deb"):match("([^\n]+%.deb)\n$")
     must("mkdir -p " .. root .. "/var/lib/dpkg/updates " .. root .. "/var/lib/dpkg/info " ..
       root .. "/etc " .. root .. "/usr && touch " .. root .. "/var/lib/dpkg/status")
@@ -29,8 +29,8 @@ describe("make deb", function()
   teardown(function() scratch.remove(root) end)
 
   local function dpkg(words)
-    return must("dpkg --root=" .. root .. " --force-depends --force-not-root --force-script-chrootless " ..
-      "--log=" .. root .. "/log " .. words)
+    return must("dpkg --root=" .. root .. " --force-depends --force-not-root " ..
+      "--force-script-chrootless --log=" .. root .. "/log " .. words)
   end
 
   it("makes a package that lintian finds no error in", function()
