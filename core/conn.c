@@ -15,6 +15,8 @@
 /* IPv4 or IPv6 header, a few extension headers, TCP with all options. */
 #define SYN_MAX 512
 
+static void conn_judge(void *arg);
+
 /* ---- the end ---- */
 
 void conn_free(struct conn *c)
@@ -129,6 +131,7 @@ int conn_carry(struct conn *c, int fd)
 	if (!f->shape && !f->decision.data) {
 		relay_start(&c->relay, loop, f, &c->child, fd, conn_on_relay, c);
 		c->relay.held = f->decision.first_bytes;
+		c->relay.spent = conn_judge;
 		return 0;
 	}
 	c->detour = malloc(sizeof(*c->detour));
@@ -138,6 +141,7 @@ int conn_carry(struct conn *c, int fd)
 	}
 	detour_start(c->detour, loop, f, c->conns->policy, &c->child, fd, conn_on_relay, c);
 	c->detour->held = f->decision.first_bytes;
+	c->detour->spent = conn_judge;
 	return 0;
 }
 
@@ -218,12 +222,14 @@ static void conn_flow_dialed(struct flow *f, int fd, const void *early, size_t n
 /* The first bytes have been judged. */
 static void conn_judged(struct conn *c)
 {
+	const uint64_t may = c->flow.decision.pass ? c->flow.decision.pass : UINT64_MAX;
+
 	if (c->flow.decision.verdict == VERDICT_DENY)
 		conn_end(c, FLOW_CAUSE_DENIED);
 	else if (c->detour)
-		detour_release(c->detour); /* last: @c may be gone */
+		detour_release(c->detour, may); /* last: @c may be gone */
 	else
-		relay_release(&c->relay); /* last: @c may be gone */
+		relay_release(&c->relay, may); /* last: @c may be gone */
 }
 
 static void conn_decided(struct flow *f)
@@ -259,11 +265,14 @@ static void conn_decided(struct flow *f)
 
 /* ---- open ---- */
 
-/* Shows the first bytes of the child, none of which has left, to policy. */
-static void conn_judge(struct conn *c)
+/* Shows the first bytes of the child, none of which has left, to policy; and those behind them, if
+ * it let only some go. */
+static void conn_judge(void *arg)
 {
+	struct conn *c = arg;
 	struct inbox *in = &c->child.inbox;
 	const bool fin = c->child.rx_fin;
+	enum verdict v;
 	struct buf *b;
 	size_t n;
 
@@ -275,10 +284,10 @@ static void conn_judge(struct conn *c)
 		return;
 	}
 	n = inbox_copy(in, b->whole, HOOK_FIRST_BYTES_MAX);
-	policy_first_bytes(c->conns->policy, &c->flow, b->whole, n,
+	v = policy_first_bytes(c->conns->policy, &c->flow, b->whole, n,
 		!fin && n < HOOK_FIRST_BYTES_MAX);
 	buf_put(b);
-	if (!c->flow.waiting && !c->flow.decision.first_bytes)
+	if (v != VERDICT_PENDING && v != VERDICT_MORE)
 		conn_judged(c); /* last: @c may be gone */
 }
 
@@ -303,7 +312,7 @@ static void conn_on_readable(struct stack_conn *sc)
 {
 	struct conn *c = container_of(sc, struct conn, child);
 
-	if (unlikely(c->flow.decision.first_bytes))
+	if (unlikely(c->flow.decision.first_bytes) && (c->detour ? c->detour->held : c->relay.held))
 		conn_judge(c);
 	else if (unlikely(c->detour))
 		detour_on_readable(c->detour);

@@ -85,8 +85,11 @@ static int fill_up(struct detour *d)
 
 		if (!b)
 			return -ENOMEM;
-		n = inbox_copy(&d->child->inbox, b->data, BUF_DATA_MAX);
+		n = inbox_copy(&d->child->inbox, b->data, MIN(d->may, (uint64_t)BUF_DATA_MAX));
 		stack_conn_consume(d->child, n);
+		if (d->may != UINT64_MAX)
+			d->may -= n;
+		d->held = d->due = !d->may;
 		if (d->up_shut) { /* for a destination that is gone */
 			buf_put(b);
 			continue;
@@ -251,6 +254,10 @@ static void turn(struct detour *d, int rc)
 		return;
 	}
 	wait_for(d, write);
+	if (d->due && d->spent) {
+		d->due = false;
+		d->spent(d->arg); /* last: @d may be gone */
+	}
 }
 
 static void detour_on_ready(struct ev_loop *loop, ev_io *w, int revents)
@@ -285,9 +292,10 @@ void detour_on_writable(struct detour *d)
 	turn(d, 0);
 }
 
-void detour_release(struct detour *d)
+void detour_release(struct detour *d, uint64_t may)
 {
 	d->held = false;
+	d->may = may;
 	turn(d, 0);
 }
 
@@ -309,6 +317,7 @@ void detour_start(struct detour *d, struct ev_loop *loop, struct flow *flow, str
 	d->policy = policy;
 	d->child = child;
 	d->fd = fd;
+	d->may = UINT64_MAX;
 	d->fn = fn;
 	d->arg = arg;
 	if (flow->shape) {

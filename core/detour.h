@@ -35,6 +35,9 @@ struct detour {
 	bool failed : 1;                 /* the end of the down lane is a RST */
 	bool child_closed : 1;
 	bool held : 1;
+	bool due : 1;             /* spent is to be called */
+	uint64_t may;             /* as in struct relay */
+	void (*spent)(void *arg); /* the same */
 	relay_fn *fn;
 	void *arg;
 };
@@ -46,7 +49,7 @@ void detour_start(struct detour *d, struct ev_loop *loop, struct flow *flow, str
 void detour_on_readable(struct detour *d);
 void detour_on_writable(struct detour *d);
 void detour_on_closed(struct detour *d, bool reset);
-void detour_release(struct detour *d);
+void detour_release(struct detour *d, uint64_t may);
 
 /* As relay_on_opened(). */
 int detour_on_opened(struct detour *d, const void *early, size_t n);

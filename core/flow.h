@@ -108,6 +108,7 @@ struct decision {
 	bool named;       /* a rule named this very address: the guard lets it pass */
 	bool first_bytes; /* TCP: allowed for now; hooks.first_bytes decides before a byte leaves */
 	bool data;        /* TCP: every byte is shown to hooks.data */
+	uint64_t pass;    /* of first_bytes, with ALLOW: so many, then it asks again; 0 = all */
 	enum verdict would; /* DENY or DROP that --dry-run made an ALLOW; else NONE */
 	struct addr target; /* REDIRECT: v != 0; else set by policy to where the dial goes */
 	char *rule;         /* "rules.lua:12", "default", "guard", ... or NULL */

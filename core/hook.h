@@ -38,7 +38,9 @@ struct hooks {
 
 	/* For a connection whose decision has first_bytes set: the first @n bytes of the child are
 	 * here (borrowed, not consumed; contiguous, at most HOOK_FIRST_BYTES_MAX). None of them has
-	 * left. ALLOW or NONE: they pass, and the hook is not called again. MORE: called again with
+	 * left. ALLOW or NONE: they pass, and the hook is not called again; but if d->pass is set,
+	 * only so many pass (perhaps more than @n), and the hook is called again with what follows,
+	 * or with nothing at the child's end. MORE: called again with
 	 * more, but not if @more is false (the child sends no more, or no more fit): then MORE
 	 * counts as DENY. PENDING: policy_answer() comes later. All else resets. Bytes from the
 	 * world are not held up: a server may speak first. */

@@ -183,7 +183,10 @@ static enum verdict judge_late(struct policy *p, struct flow *f, enum verdict v,
 	struct decision *now = &f->decision;
 
 	now->first_bytes = false;
+	now->pass = 0;
 	if (v == VERDICT_ALLOW || v == VERDICT_NONE) {
+		now->pass = d->pass;
+		now->first_bytes = d->pass != 0;
 		decision_fini(d);
 		return VERDICT_ALLOW;
 	}
@@ -206,9 +209,11 @@ static enum verdict judge_late(struct policy *p, struct flow *f, enum verdict v,
 static enum verdict settle_late(struct policy *p, struct flow *f, enum verdict v,
 	struct decision *d)
 {
+	const bool again = f->times.judged > 0;
+
 	v = judge_late(p, f, v, d);
 	f->times.judged = policy_now(p);
-	if (p->observers)
+	if (p->observers && (!again || v == VERDICT_DENY))
 		observe_judged(p->observers, f);
 	return v;
 }

@@ -149,6 +149,23 @@ static bool drain_failed(struct relay *r)
 	return false;
 }
 
+/* Shortens the @n pieces of @iov, *@len bytes, to at most @may bytes; returns how many are left. */
+static int cut(struct iovec *iov, int n, uint64_t may, size_t *len)
+{
+	while (*len > may) {
+		const size_t over = *len - (size_t)may, last = iov[n - 1].iov_len;
+
+		if (over < last) {
+			iov[n - 1].iov_len -= over;
+			*len = (size_t)may;
+		} else {
+			*len -= last;
+			n--;
+		}
+	}
+	return n;
+}
+
 /* True if the relay is over. */
 static bool flush(struct relay *r)
 {
@@ -157,7 +174,8 @@ static bool flush(struct relay *r)
 	while (r->child->inbox.len) {
 		struct iovec iov[PIECES_MAX];
 		size_t len;
-		int pieces = inbox_peek(&r->child->inbox, iov, PIECES_MAX, &len);
+		int pieces =
+			cut(iov, inbox_peek(&r->child->inbox, iov, PIECES_MAX, &len), r->may, &len);
 		struct msghdr m = {.msg_iov = iov, .msg_iovlen = (size_t)pieces};
 		ssize_t n = sendmsg(r->fd, &m, MSG_NOSIGNAL);
 
@@ -171,6 +189,13 @@ static bool flush(struct relay *r)
 		}
 		flow_count_up(r->flow, (size_t)n, r->loop);
 		stack_conn_consume(r->child, (size_t)n);
+		if (r->may != UINT64_MAX)
+			r->may -= (uint64_t)n;
+		if (!r->may) {
+			r->held = true;
+			watch_del(r, EV_WRITE);
+			return false;
+		}
 		if ((size_t)n < len) {
 			watch_add(r, EV_WRITE);
 			return false;
@@ -185,13 +210,25 @@ static bool flush(struct relay *r)
 	return false;
 }
 
+/* True if the relay is over, or its owner was told that it is held. */
+static bool push(struct relay *r)
+{
+	if (flush(r))
+		return true;
+	if (r->may)
+		return false;
+	if (r->spent)
+		r->spent(r->arg); /* last: @r may be gone */
+	return true;
+}
+
 void relay_on_readable(struct relay *r)
 {
 	if (r->up_shut) { /* bytes for a destination that is gone: let the window move on */
 		stack_conn_consume(r->child, r->child->inbox.len);
 		return;
 	}
-	flush(r); /* last: @r may be gone */
+	push(r); /* last: @r may be gone */
 }
 
 void relay_on_closed(struct relay *r, bool reset)
@@ -203,9 +240,10 @@ void relay_on_closed(struct relay *r, bool reset)
 		over(r);
 }
 
-void relay_release(struct relay *r)
+void relay_release(struct relay *r, uint64_t may)
 {
 	r->held = false;
+	r->may = may;
 	relay_on_readable(r); /* last: @r may be gone */
 }
 
@@ -218,7 +256,7 @@ static void relay_on_ready(struct ev_loop *loop, ev_io *w, int revents)
 		watch(r, 0);
 		return;
 	}
-	if (revents & EV_WRITE && flush(r))
+	if (revents & EV_WRITE && push(r))
 		return;
 	if (revents & r->watching & EV_READ)
 		pump(r); /* last: @r may be gone */
@@ -231,6 +269,7 @@ void relay_start(struct relay *r, struct ev_loop *loop, struct flow *flow, struc
 	r->loop = loop;
 	r->child = child;
 	r->fd = fd;
+	r->may = UINT64_MAX;
 	r->flow = flow;
 	r->fn = fn;
 	r->arg = arg;

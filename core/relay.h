@@ -39,6 +39,8 @@ struct relay {
 	struct flow *flow; /* borrowed: counts the bytes delivered to the world, to the child */
 	uint8_t watching;  /* EV_READ | EV_WRITE */
 	bool held : 1; /* set by the owner: nothing of the child's goes out, a verdict is awaited */
+	uint64_t may;  /* bytes of the child's until it is held by itself; UINT64_MAX: never */
+	void (*spent)(void *arg); /* then this is called, last: it may end all; NULL = none */
 	bool up_shut : 1, down_shut : 1, failed : 1, child_closed : 1;
 	relay_fn *fn;
 	void *arg;
@@ -53,8 +55,8 @@ void relay_start(struct relay *r, struct ev_loop *loop, struct flow *flow, struc
  * */
 int relay_on_opened(struct relay *r, const void *early, size_t n);
 
-/* What was held may go. The relay may be over afterwards. */
-void relay_release(struct relay *r);
+/* Of what was held @may bytes may go. The relay may be over afterwards. */
+void relay_release(struct relay *r, uint64_t may);
 
 void relay_on_readable(struct relay *r); /* the child's side has bytes or a FIN */
 void relay_on_writable(struct relay *r); /* the child's side has room again */

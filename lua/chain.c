@@ -9,6 +9,7 @@
 
 #include "core/base.h"
 #include "core/log.h"
+#include "lua/appeal.h"
 #include "lua/rules.h"
 #include "lua/text.h"
 #include "lua/trace.h"
@@ -133,6 +134,7 @@ static enum verdict judge(struct connection *c, const struct handler *h, bool na
 		if (vm_protect(&c->rs->vm, keep_dialer, &k))
 			return chain_error(c, h->where, "error in a script", d);
 	}
+	c->says_udp = true; /* only on_flow is asked about UDP */
 	return chain_decide(c, h->where, verdict_reason(co, 1), v, named, d);
 }
 
@@ -159,6 +161,7 @@ static enum verdict rule_hit(struct connection *c, struct rule *r, bool named, s
 	r->hits++;
 	r->last_hit = ev_now(c->rs->vm.loop);
 	c->rule_via = r->dialer_ref;
+	c->says_udp = r->filter->has_network;
 	return chain_decide(c, r->label, r->reason, &r->verdict, named, d);
 }
 
@@ -185,10 +188,26 @@ static enum verdict rule_answer(struct connection *c, struct rule *r, bool named
 	return v;
 }
 
+/* A rule of c->next, or its handler, cannot tell for sure before the first bytes are there. */
+static void chain_note(struct connection *c, size_t rule, const struct rule *hope)
+{
+	if (c->facts.network != FILTER_TCP)
+		return;
+	if (!c->noted) {
+		c->noted = true;
+		c->noted_next = c->next;
+		c->noted_rule = rule;
+	}
+	if (!c->hope)
+		c->hope = hope;
+}
+
 static enum verdict rule_judge(struct connection *c, const struct handler *h, struct rule *r,
 	bool named, struct task *t, struct decision *d)
 {
 	enum verdict v = rule_answer(c, r, named, t, d);
+	if (v != VERDICT_NONE && !c->judging && filter_has_names(r->filter))
+		chain_note(c, c->rule - 1, NULL);
 	chain_tell_answer(c, h, r, v, d);
 	return v;
 }
@@ -204,6 +223,13 @@ static void rules_tell_skipped(const struct connection *c, const struct handler 
 		chain_tell(c, h, &h->rules->rule[i], TRACE_SKIPPED, VERDICT_NONE, NULL);
 }
 
+/* The second time: @r stood before the verdict of the first, and cannot say anything new. */
+static bool rule_is_old(const struct connection *c, const struct rule *r)
+{
+	bool before = c->next < c->syn_next || (c->next == c->syn_next && c->rule < c->syn_rule);
+	return c->judging && before && !filter_has_names(r->filter);
+}
+
 /* Goes on in the block of @h at c->rule. */
 static enum verdict rules_go(struct connection *c, const struct handler *h, struct decision *d)
 {
@@ -215,11 +241,17 @@ static enum verdict rules_go(struct connection *c, const struct handler *h, stru
 		if (!r)
 			return VERDICT_NONE;
 		c->rule = (size_t)(r - h->rules->rule) + 1;
-		if (answer != FILTER_YES) {
+		if (answer == FILTER_LATER) {
 			chain_tell(c, h, r, TRACE_LATER, VERDICT_NONE, NULL);
+			chain_note(c, c->rule - 1, rule_closes(r) ? NULL : r);
 			continue;
 		}
-		if (r->when_ref == LUA_NOREF) {
+		if (rule_is_old(c, r))
+			continue;
+		bool same = c->judging && c->next == c->syn_next && c->rule == c->syn_rule;
+		if (r->when_ref == LUA_NOREF || same) {
+			if (!c->judging && filter_has_names(r->filter))
+				chain_note(c, c->rule - 1, NULL);
 			enum verdict v = rule_hit(c, r, named, d);
 			chain_tell_answer(c, h, r, v, d);
 			return v;
@@ -261,14 +293,53 @@ void chain_wait(struct connection *c)
 	ev_timer_start(c->rs->vm.loop, &c->deadline);
 }
 
-/* Bytes of what may pass are shown to those who asked for them. */
+/* Names are not seen in QUIC: where rules are about names, it is open only to who says so. */
+static enum verdict settle_udp(struct connection *c, enum verdict v, struct decision *d)
+{
+	bool open = v == VERDICT_NONE ? !c->rs->policy->default_deny
+				      : v != VERDICT_DENY && v != VERDICT_DROP;
+	if (c->facts.network != FILTER_UDP || c->facts.dst.port != 443 || !c->rs->has_names ||
+		!open || (v != VERDICT_NONE && c->says_udp))
+		return v;
+	decision_fini(d);
+	d->rule = strdup("names");
+	d->reason = strdup("no name is seen in QUIC; a rule with network = \"udp\" opens it");
+	return VERDICT_DENY;
+}
+
+/* The verdict on the SYN. Bytes of what may pass are shown to those who asked for them. */
 static enum verdict chain_settle(struct connection *c, enum verdict v, struct decision *d)
 {
-	if (c->facts.network == FILTER_TCP && v != VERDICT_DENY && v != VERDICT_DROP) {
-		d->first_bytes = connection_wanted(c, &c->rs->greeters);
-		d->data = connection_wanted(c, &c->rs->data);
-	}
-	return v;
+	bool deny = c->rs->policy->default_deny;
+	if (c->facts.network != FILTER_TCP)
+		return settle_udp(c, v, d);
+	c->syn_next = c->next;
+	c->syn_rule = c->rule;
+	if (v == VERDICT_NONE && deny && c->hope)
+		v = rule_hit(c, (struct rule *)c->hope, false, d);
+	if (v == VERDICT_DENY || v == VERDICT_DROP || (v == VERDICT_NONE && deny))
+		return v;
+	c->syn = (struct decision){.verdict = v, .target = d->target, .named = d->named};
+	c->syn_via = c->rule_via;
+	d->first_bytes = c->noted || connection_wanted(c, &c->rs->greeters);
+	d->data = connection_wanted(c, &c->rs->data);
+	if (!c->noted && !appeal_wanted(c))
+		return v;
+	c->preface = calloc(1, sizeof(*c->preface));
+	if (c->preface)
+		return v;
+	decision_fini(d);
+	return chain_error(c, NULL, "no memory", d);
+}
+
+/* --- the second time ------------------------------------------------------------------------- */
+
+enum verdict chain_judge_name(struct connection *c, struct decision *d)
+{
+	if (!appeal_begin(c))
+		return VERDICT_ALLOW;
+	enum verdict v = chain_go(c, d);
+	return v == VERDICT_PENDING ? v : appeal_end(c, v, d);
 }
 
 /* Goes on with the chain after a late answer @v, and gives the verdict if there is one. */
@@ -279,6 +350,11 @@ static void chain_resume(struct connection *c, enum verdict v, struct decision *
 	if (v == VERDICT_PENDING)
 		return;
 	ev_timer_stop(c->rs->vm.loop, &c->deadline);
+	if (c->judging) {
+		v = appeal_end(c, v, d);
+		c->judged(c, v, d); /* last: c may be gone */
+		return;
+	}
 	v = chain_settle(c, v, d);
 	policy_answer(c->rs->policy, c->flow, v, d); /* last: c may be gone */
 }
@@ -294,6 +370,12 @@ static void chain_done(void *arg, struct task *t)
 		task_recycle(t);
 	} else {
 		v = chain_failed(c, c->asked, &d);
+	}
+	if (v == VERDICT_NONE) {
+		c->next++;
+		c->rule = 0;
+	} else if (c->asked->filter && filter_has_names(c->asked->filter)) {
+		chain_note(c, 0, NULL);
 	}
 	chain_resume(c, v, &d);
 }
@@ -329,6 +411,22 @@ static enum verdict handler_ask(struct connection *c, const struct handler *h, b
 	}
 }
 
+/* The second time: handlers are asked about a SYN, and only then. The one that gave the verdict has
+ * given it; one that was not asked yet cannot be asked any more, and might have said no. */
+static enum verdict handler_again(struct connection *c, const struct handler *h, struct decision *d)
+{
+	if (c->next < c->syn_next || (h->filter && h->filter->observe))
+		return VERDICT_NONE;
+	if (c->next == c->syn_next) {
+		d->target = c->syn.target;
+		d->named = c->syn.named;
+		c->rule_via = c->syn_via;
+		return c->syn.verdict;
+	}
+	return chain_error(c, h->where,
+		"the name in the first bytes leads to a handler that is asked before they come", d);
+}
+
 static enum verdict chain_go(struct connection *c, struct decision *d)
 {
 	const struct handlers *hs = &c->rs->chain;
@@ -344,9 +442,14 @@ static enum verdict chain_go(struct connection *c, struct decision *d)
 				chain_tell(c, h, NULL, TRACE_SKIPPED, VERDICT_NONE, NULL);
 				continue;
 			}
-			v = handler_ask(c, h, named, true, d);
-			if (v == VERDICT_PENDING)
-				c->next++; /* go on behind it */
+			if (c->judging) {
+				v = handler_again(c, h, d);
+			} else {
+				v = handler_ask(c, h, named, true, d);
+				if (v != VERDICT_NONE && v != VERDICT_PENDING && h->filter &&
+					filter_has_names(h->filter))
+					chain_note(c, 0, NULL);
+			}
 		}
 		if (v == VERDICT_PENDING)
 			chain_wait(c);

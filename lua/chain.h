@@ -19,6 +19,9 @@ enum verdict chain_judge(struct connection *c, const struct handler *h, bool nam
 	struct decision *d);
 /* What it costs that @h failed (its error is told already). */
 enum verdict chain_failed(struct connection *c, const struct handler *h, struct decision *d);
+/* The name in c->preface is new: asks those again who could not tell without it. ALLOW: it is as
+ * was decided on the SYN; DENY; or PENDING: c->judged() follows. */
+enum verdict chain_judge_name(struct connection *c, struct decision *d);
 /* Starts the deadline of what waits for @c. */
 void chain_wait(struct connection *c);
 

@@ -21,6 +21,7 @@ struct connection_object {
 	struct addr dst;
 	enum verdict said;
 	char *host, *tags, *dial_error; /* owned, of the ended one */
+	char *sni, *http_host;          /* the same */
 };
 
 enum {
@@ -36,12 +37,14 @@ enum {
 	FIELD_DURATION,
 	FIELD_HOST,
 	FIELD_HOST_SOURCE,
+	FIELD_HTTP_HOST,
 	FIELD_ID,
 	FIELD_INBOUND,
 	FIELD_NETWORK,
 	FIELD_OPENED,
 	FIELD_REASON,
 	FIELD_RULE,
+	FIELD_SNI,
 	FIELD_SRC_IP,
 	FIELD_SRC_PORT,
 	FIELD_TAGS,
@@ -62,12 +65,14 @@ static const char *const field_names[] = {
 	[FIELD_DURATION] = "duration",
 	[FIELD_HOST] = "host",
 	[FIELD_HOST_SOURCE] = "host_source",
+	[FIELD_HTTP_HOST] = "http_host",
 	[FIELD_ID] = "id",
 	[FIELD_INBOUND] = "inbound",
 	[FIELD_NETWORK] = "network",
 	[FIELD_OPENED] = "opened",
 	[FIELD_REASON] = "reason",
 	[FIELD_RULE] = "rule",
+	[FIELD_SNI] = "sni",
 	[FIELD_SRC_IP] = "src_ip",
 	[FIELD_SRC_PORT] = "src_port",
 	[FIELD_TAGS] = "tags",
@@ -148,6 +153,15 @@ static const struct addr *caller(const struct flow *f)
 	return f->inbound ? &f->key.dst : &f->key.src;
 }
 
+/* The name in the first bytes, if it stood there. */
+static const char *visible_name(const struct connection_object *o, bool tls)
+{
+	const struct preface *p = o->c ? o->c->preface : NULL;
+	if (!o->c)
+		return tls ? o->sni : o->http_host;
+	return p && p->named && p->name[0] && (tls ? p->tls : p->http) ? p->name : NULL;
+}
+
 static int connection_field(lua_State *L, void *self, int id)
 {
 	struct connection_object *o = self;
@@ -199,6 +213,10 @@ static int connection_field(lua_State *L, void *self, int id)
 		return push_text(L, f->decision.reason);
 	case FIELD_RULE:
 		return push_text(L, f->decision.rule);
+	case FIELD_HTTP_HOST:
+		return push_text(L, visible_name(o, false));
+	case FIELD_SNI:
+		return push_text(L, visible_name(o, true));
 	case FIELD_SRC_IP:
 		return push_addr(L, caller(f), false);
 	case FIELD_SRC_PORT:
@@ -216,6 +234,8 @@ static int object_gc(lua_State *L)
 {
 	struct connection_object *o = lua_touserdata(L, 1);
 	free(o->host);
+	free(o->sni);
+	free(o->http_host);
 	free(o->tags);
 	free(o->dial_error);
 	free(o->last.decision.rule);
@@ -366,7 +386,9 @@ bool connection_wanted(const struct connection *c, const struct handlers *hs)
 {
 	bool named;
 	for (size_t i = 0; i < hs->len; i++) {
-		if (connection_wants(c, &hs->v[i], &named))
+		const struct handler *h = &hs->v[i];
+		if ((h->networks & c->facts.network) &&
+			(!h->filter || filter_judge(h->filter, &c->facts, FILTER_ASKS, &named)))
 			return true;
 	}
 	return false;
@@ -405,6 +427,8 @@ void connection_free(struct connection *c)
 	struct connection_object *o = c->object;
 	if (o) {
 		o->host = copy_text(host_of(o));
+		o->sni = copy_text(visible_name(o, true));
+		o->http_host = copy_text(visible_name(o, false));
 		o->c = NULL;
 		o->said = c->said;
 		o->last = *c->flow;
@@ -421,6 +445,7 @@ void connection_free(struct connection *c)
 	luaL_unref(rs->vm.L, LUA_REGISTRYINDEX, c->via_ref);
 	free(c->early);
 	free(c->first);
+	free(c->preface);
 	list_del(&c->link);
 	c->flow->policy = NULL;
 	free(c);

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 #include "core/flow.h"
+#include "core/preface.h"
 #include "lua/ruleset.h"
 #include "lua/tether.h"
 
@@ -32,16 +33,30 @@ struct connection {
 	size_t next, rule; /* chain: the handler to ask next; in a block of rules, which of them */
 	const struct handler *asked; /* whose answer is awaited */
 	bool asked_named;            /* a cidr= of its filter named the address */
-	enum verdict said;           /* the scripts' verdict; NONE = the default's */
-	bool failed;                 /* the verdict is the price of an error */
-	int via_ref;                 /* registry: the dialer of VIA, ours to free; or LUA_NOREF */
-	int rule_via;                /* the same of the rule that hit, the rule's */
-	struct list streams;         /* struct stream.owner, opened for this flow */
-	struct deferred ending;      /* conn:close() */
-	struct deferred dialed;      /* a dialer that answered at once */
-	int dialed_fd;               /* owned while dialed is waiting, or negative errno */
-	struct tether tether;        /* ends the flow with a socket that is not its own */
-	char *early;                 /* owned: what the dialer had read too much */
+	/* Names: the chain is asked a second time when the first bytes are there, from the first
+	 * handler or rule on that could not tell for sure, and must come to the same. */
+	bool noted;
+	size_t noted_next, noted_rule;
+	const struct rule *hope;   /* opens, if the first bytes say so; NULL = none */
+	size_t syn_next, syn_rule; /* who gave the verdict; syn_rule: behind it */
+	bool judging;              /* the second time; answers go to judged */
+	bool says_udp;             /* the verdict's conditions speak of UDP by name */
+	struct decision syn;       /* what it came to (no strings), */
+	int syn_via;               /* and the dialer */
+	struct preface *preface;   /* owned; NULL = nobody asks for names in the first bytes */
+	void (*judged)(struct connection *c, enum verdict v, struct decision *d);
+	uint64_t pass;          /* bytes that may go once the handlers have been asked */
+	bool greeted;           /* they have */
+	enum verdict said;      /* the scripts' verdict; NONE = the default's */
+	bool failed;            /* the verdict is the price of an error */
+	int via_ref;            /* registry: the dialer of VIA, ours to free; or LUA_NOREF */
+	int rule_via;           /* the same of the rule that hit, the rule's */
+	struct list streams;    /* struct stream.owner, opened for this flow */
+	struct deferred ending; /* conn:close() */
+	struct deferred dialed; /* a dialer that answered at once */
+	int dialed_fd;          /* owned while dialed is waiting, or negative errno */
+	struct tether tether;   /* ends the flow with a socket that is not its own */
+	char *early;            /* owned: what the dialer had read too much */
 	size_t early_len;
 	/* on_first_bytes: what the child sent first, the handler to ask next, peek */
 	char *first; /* owned */
@@ -71,7 +86,7 @@ void connection_push(lua_State *L, struct connection *c);
 
 /* True if @h is for this flow. *@named as in filter_match. */
 bool connection_wants(const struct connection *c, const struct handler *h, bool *named);
-/* True if one of @hs is. */
+/* True if one of @hs is, or may be once the first bytes are there. */
 bool connection_wanted(const struct connection *c, const struct handlers *hs);
 
 /* Forgets what waits. */

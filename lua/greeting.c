@@ -7,9 +7,25 @@
 #include <lauxlib.h>
 
 #include "core/base.h"
+#include "lua/appeal.h"
 #include "lua/chain.h"
 
+/* Where rules or handlers are about names, the bytes are listened to first (core/preface.h): they
+ * are held until a name is known, the chain has judged it, and the handlers have been asked, once.
+ * Behind them only names are judged: those of a kept-alive HTTP connection. */
+
 static enum verdict greeting_go(struct connection *c, struct decision *d);
+
+/* The handlers' answer @v: the last word, but for what may follow. */
+static enum verdict greeting_end(struct connection *c, enum verdict v, struct decision *d)
+{
+	if (v != VERDICT_NONE && v != VERDICT_ALLOW)
+		return v;
+	c->greeted = true;
+	d->pass = !c->preface || c->pass == PREFACE_ALL ? 0 : c->pass;
+	c->pass = 0;
+	return VERDICT_ALLOW;
+}
 
 /* Where the answers of a handler go that was waiting: to the hook, if it was woken from there. */
 static void greeting_give(struct connection *c, enum verdict v, struct decision *d)
@@ -22,6 +38,7 @@ static void greeting_give(struct connection *c, enum verdict v, struct decision 
 	if (v == VERDICT_PENDING)
 		return;
 	ev_timer_stop(c->rs->vm.loop, &c->deadline);
+	v = greeting_end(c, v, d);
 	policy_answer(c->rs->policy, c->flow, v, d); /* last: c may be gone */
 }
 
@@ -150,6 +167,46 @@ static enum verdict greeting_run(struct connection *c, struct decision *d)
 	return c->greeting;
 }
 
+/* --- names ----------------------------------------------------------------------------------- */
+
+/* Listens until there is something to say: NONE if *@c->pass bytes may go, as far as names go. */
+static enum verdict listen_go(struct connection *c, struct decision *d)
+{
+	for (;;) {
+		enum verdict v;
+		switch (preface_look(c->preface, (const uint8_t *)c->first, c->first_len,
+			c->first_more, &c->pass)) {
+		case PREFACE_MORE:
+			return VERDICT_MORE;
+		case PREFACE_PASS:
+			return VERDICT_NONE;
+		case PREFACE_BAD:
+			return appeal_refuse(c, d);
+		case PREFACE_NAME:
+			v = chain_judge_name(c, d);
+			if (v != VERDICT_ALLOW)
+				return v;
+			decision_fini(d);
+		}
+	}
+}
+
+static enum verdict listen_run(struct connection *c, struct decision *d)
+{
+	enum verdict v = c->pass ? VERDICT_NONE : listen_go(c, d);
+	return v == VERDICT_NONE && !c->greeted ? greeting_run(c, d) : v;
+}
+
+/* A when= that was asked about a name has answered. */
+static void listen_judged(struct connection *c, enum verdict v, struct decision *d)
+{
+	if (v == VERDICT_ALLOW) {
+		decision_fini(d);
+		v = listen_run(c, d);
+	}
+	greeting_give(c, v, d); /* last: c may be gone */
+}
+
 enum verdict greeting_ask(struct connection *c, const void *bytes, size_t n, bool more,
 	struct decision *d)
 {
@@ -161,13 +218,14 @@ enum verdict greeting_ask(struct connection *c, const void *bytes, size_t n, boo
 	c->first = first;
 	c->first_len = n;
 	c->first_more = more;
+	c->judged = listen_judged;
 	c->in_greeting = true;
-	enum verdict v = greeting_run(c, d);
+	enum verdict v = c->preface ? listen_run(c, d) : greeting_run(c, d);
 	c->in_greeting = false;
 	/* One that waits for nothing but bytes is asked again with more. */
 	if (v == VERDICT_PENDING && c->peeking)
 		return VERDICT_MORE;
 	if (v != VERDICT_PENDING)
 		ev_timer_stop(c->rs->vm.loop, &c->deadline);
-	return v;
+	return v == VERDICT_MORE ? v : greeting_end(c, v, d);
 }
