@@ -15,6 +15,7 @@ PACKAGES = build-essential musl-tools dpkg-dev pkg-config libev-dev libluajit-5.
 	libseccomp-dev libc-ares-dev libcjson-dev ca-certificates
 PACKAGES_TEST = libcmocka-dev lua-busted lua-check clang clang-tidy clang-format \
 	libclang-rt-14-dev valgrind iproute2 iputils-ping procps jq util-linux curl wget git scdoc \
+	lintian zsh fish \
 	dropbear-bin openssh-client bind9-dnsutils dnsmasq-base iperf3 python3 less \
 	microsocks tinyproxy-bin libwrap0 tshark
 PACKAGES_BENCH = passt slirp4netns
@@ -78,7 +79,8 @@ TOOLS    := $(TOOL_SRC:%.c=$(B)/%)
 FUZZERS  := $(FUZZ_SRC:%.c=$(B)/%)
 PROGRAMS := $(if $(wildcard core/main.c),$(B)/nsnet-host) \
 	$(if $(wildcard container-shim/main.c),$(B)/container-shim)
-MAN      := $(patsubst %.scd,$(B)/%,$(notdir $(wildcard core/*.1.scd container-shim/*.1.scd)))
+MAN      := $(patsubst %.scd,$(B)/%,$(notdir $(wildcard core/*.1.scd container-shim/*.1.scd lua/*.7.scd)))
+COMPLETE := $(addprefix $(B)/completion/,bash zsh fish)
 UNIT = $(SPECS) $(wildcard spec/core/*_spec.lua spec/lua/*_spec.lua spec/lint/*_spec.lua spec/support/*_spec.lua)
 E2E  = $(wildcard spec/e2e/*_spec.lua)
 RUN  = NSNET_BUILD=$(CURDIR)/$(B) NSNET_MODE=$(MODE) $(LUAJIT) spec/support/run.lua -t $(TEST_TIME) \
@@ -91,10 +93,10 @@ SAY = $(if $(V),@:,@printf '  %-6s %s\n')
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all programs specs run-all deps deps-test test check e2e asan valgrind lint lint-headers lint-tidy \
-	format demo bench fuzz run-fuzz install uninstall clean help FORCE
+	format demo bench fuzz run-fuzz install uninstall deb clean help FORCE
 
 all: programs ## build/nsnet-host and build/container-shim
-programs: $(PROGRAMS) $(if $(shell command -v $(SCDOC) 2>/dev/null),$(MAN))
+programs: $(PROGRAMS) $(COMPLETE) $(if $(shell command -v $(SCDOC) 2>/dev/null),$(MAN))
 specs: $(SPECS) $(TOOLS)
 $(addprefix $(B)/spec/core/,child_spec preflight_spec shim_spec terminal_spec): | $(B)/container-shim
 
@@ -158,6 +160,10 @@ $(B)/%.1: core/%.1.scd
 	$(Q)mkdir -p $(@D); $(SCDOC) <$< >$@
 $(B)/%.1: container-shim/%.1.scd
 	$(Q)mkdir -p $(@D); $(SCDOC) <$< >$@
+$(B)/%.7: lua/%.7.scd
+	$(Q)mkdir -p $(@D); $(SCDOC) <$< >$@
+$(COMPLETE): $(B)/completion/%: core/completion.lua $(B)/nsnet-host
+	$(Q)mkdir -p $(@D); $(B)/nsnet-host --help >$@.help; $(LUAJIT) $< $* <$@.help >$@; rm $@.help
 
 # A changed flag, or a source that came or went, rebuilds as a changed file does.
 $(B)/flags: FORCE
@@ -238,14 +244,28 @@ $(B)/lint/%.tidy: %.c .clang-tidy
 
 # --- the rest ------------------------------------------------------------------------------------
 
+SHARE = $(DESTDIR)$(PREFIX)/share
 install: programs ## into PREFIX (/usr/local), below DESTDIR
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(PROGRAMS)
-	$(if $(wildcard $(MAN)),install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 $(MAN))
-	$(if $(wildcard scripts/*.lua),install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/nsnet-host/scripts scripts/*.lua)
-	$(if $(wildcard lua/*.d.lua),install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/nsnet-host lua/*.d.lua)
-uninstall:
-	rm -f $(PROGRAMS:$(B)/%=$(DESTDIR)$(PREFIX)/bin/%) $(MAN:$(B)/%=$(DESTDIR)$(PREFIX)/share/man/man1/%)
-	rm -rf $(DESTDIR)$(PREFIX)/share/nsnet-host
+	install -D -m 644 -t $(SHARE)/nsnet-host/scripts $(wildcard scripts/*.lua scripts/*.txt)
+	$(foreach m,$(wildcard $(MAN)),install -D -m 644 -t $(SHARE)/man/man$(subst .,,$(suffix $m)) $m;)
+	install -D -m 644 $(B)/completion/bash $(SHARE)/bash-completion/completions/nsnet-host
+	install -D -m 644 $(B)/completion/zsh $(SHARE)/zsh/site-functions/_nsnet-host
+	install -D -m 644 $(B)/completion/fish $(SHARE)/fish/vendor_completions.d/nsnet-host.fish
+uninstall: ## what install brought
+	rm -f $(PROGRAMS:$(B)/%=$(DESTDIR)$(PREFIX)/bin/%) \
+		$(foreach m,$(MAN),$(SHARE)/man/man$(subst .,,$(suffix $m))/$(notdir $m)) \
+		$(SHARE)/bash-completion/completions/nsnet-host $(SHARE)/zsh/site-functions/_nsnet-host \
+		$(SHARE)/fish/vendor_completions.d/nsnet-host.fish
+	rm -rf $(SHARE)/nsnet-host
+VERSION = $(shell sed -n 's/.*NSNET_VERSION "\(.*\)"/\1/p' core/options.h)
+deb: programs ## build/nsnet-host_VERSION_ARCH.deb
+	$(Q)rm -rf $(B)/deb; $(MAKE) -s --no-print-directory install PREFIX=/usr DESTDIR=$(CURDIR)/$(B)/deb
+	$(Q)install -d $(B)/deb/usr/share/zsh/vendor-completions
+	$(Q)mv $(B)/deb/usr/share/zsh/site-functions/_nsnet-host $(B)/deb/usr/share/zsh/vendor-completions/
+	$(Q)rmdir $(B)/deb/usr/share/zsh/site-functions
+	$(Q).deb/build $(CURDIR)/$(B)/deb $(VERSION) $(LWIP_DIR) \
+		$(B)/nsnet-host_$(VERSION)_$(shell dpkg --print-architecture).deb
 clean: ## remove what was built, keep what was fetched
 	mkdir -p build; find build -mindepth 1 -maxdepth 1 ! -name lwip ! -name dante -exec rm -rf {} +
 help: ## this text

@@ -60,6 +60,7 @@ struct handshake_go {
 
 /* Names of the steps, as they travel in hello.step. */
 #define HANDSHAKE_STEP_UNSHARE "unshare"         /* user, network and mount namespace */
+#define HANDSHAKE_STEP_JOIN "join the namespace" /* --join-user, --join-net */
 #define HANDSHAKE_STEP_MAPS "uid and gid maps"   /* /proc/self/{setgroups,uid_map,gid_map} */
 #define HANDSHAKE_STEP_PRIVATE "private mounts"  /* MS_PRIVATE on / */
 #define HANDSHAKE_STEP_TUN_OPEN "open tun"       /* /dev/net/tun */

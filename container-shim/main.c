@@ -51,6 +51,11 @@ static int step_unshare(struct shim *s)
 	return s->options.unshare ? userns_unshare() : 0;
 }
 
+static int step_join(struct shim *s)
+{
+	return s->options.join_net ? userns_join(s->options.join_user, s->options.join_net) : 0;
+}
+
 static int step_maps(struct shim *s)
 {
 	return s->options.unshare ? userns_map(&s->ids, s->options.root) : 0;
@@ -70,16 +75,18 @@ static int step_tun_open(struct shim *s)
 	return s->tun < 0 ? s->tun : 0;
 }
 
-/* Before the devices exist, since some settings are only defaults for them. */
+/* Before the devices exist, since some settings are only defaults for them. Who lives in a
+ * namespace that we join has chosen its settings. */
 static int step_tune(struct shim *s)
 {
-	sysctl_tune(s->options.root ? 0 : s->ids.gid);
+	if (!s->options.join_net)
+		sysctl_tune(s->options.root ? 0 : s->ids.gid);
 	return 0;
 }
 
 static int step_tun_create(struct shim *s)
 {
-	int err = tun_create(s->tun, s->options.tun_name);
+	int err = tun_create(s->tun, s->options.tun_name, !s->options.join_net);
 
 	if (err)
 		return err;
@@ -157,6 +164,7 @@ struct step {
 
 static const struct step steps[] = {
 	{HANDSHAKE_STEP_UNSHARE, step_unshare},
+	{HANDSHAKE_STEP_JOIN, step_join},
 	{HANDSHAKE_STEP_MAPS, step_maps},
 	{HANDSHAKE_STEP_PRIVATE, step_mounts},
 	{HANDSHAKE_STEP_TUN_OPEN, step_tun_open},
@@ -296,7 +304,7 @@ int main(int argc, char **argv)
 		return EXIT_SETUP;
 	}
 	status = shake_hands(&shim);
-	if (status)
+	if (status || shim.options.join_net)
 		return status;
 	if (shim.options.drop) {
 		err = privilege_drop(shim.options.keep_caps, !shim.nosuid, &what);

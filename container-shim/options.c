@@ -37,6 +37,8 @@ static const char usage[] =
 	"  --root           appear as root inside\n"
 	"  --keep-caps      keep the capabilities of the namespace (implies --root)\n"
 	"  --no-unshare     set up the namespaces that we are in\n"
+	"  --join-net FILE  set up this network namespace and run nothing\n"
+	"  --join-user FILE and enter this user namespace, which owns it, first\n"
 	"  --no-drop        leave the command's privileges alone\n"
 	"  --tun-name NAME  name of the device (tun0)\n"
 	"  --tun-path PATH  the tun driver's node (/dev/net/tun)\n"
@@ -54,6 +56,8 @@ enum {
 	OPT_ROOT,
 	OPT_KEEP_CAPS,
 	OPT_NO_UNSHARE,
+	OPT_JOIN_NET,
+	OPT_JOIN_USER,
 	OPT_NO_DROP,
 	OPT_TUN_NAME,
 	OPT_TUN_PATH,
@@ -69,6 +73,8 @@ static const struct option longopts[] = {
 	{"root", no_argument, NULL, OPT_ROOT},
 	{"keep-caps", no_argument, NULL, OPT_KEEP_CAPS},
 	{"no-unshare", no_argument, NULL, OPT_NO_UNSHARE},
+	{"join-net", required_argument, NULL, OPT_JOIN_NET},
+	{"join-user", required_argument, NULL, OPT_JOIN_USER},
 	{"no-drop", no_argument, NULL, OPT_NO_DROP},
 	{"tun-name", required_argument, NULL, OPT_TUN_NAME},
 	{"tun-path", required_argument, NULL, OPT_TUN_PATH},
@@ -160,6 +166,13 @@ static int take(struct options *o, int opt, const char *arg)
 	case OPT_NO_UNSHARE:
 		o->unshare = false;
 		return 0;
+	case OPT_JOIN_NET:
+		o->join_net = arg;
+		o->unshare = false;
+		return 0;
+	case OPT_JOIN_USER:
+		o->join_user = arg;
+		return 0;
 	case OPT_NO_DROP:
 		o->drop = false;
 		return 0;
@@ -200,7 +213,16 @@ static int check(const struct options *o)
 			     "--root and --keep-caps do not go with it");
 		return EXIT_USAGE;
 	}
-	if (!o->command[0]) {
+	if (o->join_user && !o->join_net) {
+		report_error("--join-user goes with --join-net");
+		return EXIT_USAGE;
+	}
+	/* Whoever lives there has mounts and a resolv.conf of their own. */
+	if (o->join_net && (o->command[0] || o->dns[0] || o->hide[0])) {
+		report_error("--join-net goes with no command, --dns or --hide");
+		return EXIT_USAGE;
+	}
+	if (!o->join_net && !o->command[0]) {
 		report_error("no command given");
 		return EXIT_USAGE;
 	}

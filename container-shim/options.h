@@ -23,11 +23,12 @@ struct net6 {
  * Strings are borrowed from argv.
  */
 struct options {
-	int fd;         /* the handshake socket */
-	bool root;      /* map the caller to uid and gid 0 */
-	bool keep_caps; /* cmd keeps the capabilities of its user namespace */
-	bool unshare;   /* make the namespaces; false: use those we are in */
-	bool drop;      /* take cmd's privileges; false: leave everything as it is */
+	int fd;                           /* the handshake socket */
+	bool root;                        /* map the caller to uid and gid 0 */
+	bool keep_caps;                   /* cmd keeps the capabilities of its user namespace */
+	bool unshare;                     /* make the namespaces; false: use those we are in */
+	const char *join_user, *join_net; /* namespaces to enter, as files; NULL: none */
+	bool drop; /* take cmd's privileges; false: leave everything as it is */
 	bool verbose;
 	unsigned mtu;
 	struct net4 net4;
@@ -36,7 +37,7 @@ struct options {
 	const char *tun_path;
 	const char *dns[OPTIONS_LIST_MAX];  /* nameserver lines, NULL-terminated */
 	const char *hide[OPTIONS_LIST_MAX]; /* directories to cover, NULL-terminated */
-	char **command;                     /* NULL-terminated, never empty */
+	char **command;                     /* NULL-terminated; empty only with --join-net */
 };
 
 /* Returns 0, or the exit status to leave with (2) after a message. --help and

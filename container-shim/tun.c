@@ -20,7 +20,7 @@ int tun_open(const char *path)
 	return fd == -1 ? -errno : fd;
 }
 
-int tun_create(int fd, const char *name)
+int tun_create(int fd, const char *name, bool keep)
 {
 	struct ifreq request = {.ifr_flags = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR};
 	int header = VNET_HEADER_LEN;
@@ -35,7 +35,7 @@ int tun_create(int fd, const char *name)
 	/* Else the last close(), at the end of the host, waits 14 to 48 ms for the
 	 * device to be taken down. Kept, it goes down with its namespace, which the
 	 * kernel does in the background. */
-	if (ioctl(fd, TUNSETPERSIST, 1) == -1)
+	if (keep && ioctl(fd, TUNSETPERSIST, 1) == -1)
 		report_note("cannot keep the tun device: %s", strerror(errno));
 	return 0;
 }

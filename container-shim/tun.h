@@ -2,6 +2,8 @@
 #ifndef SHIM_TUN_H
 #define SHIM_TUN_H
 
+#include <stdbool.h>
+
 /* tun - the device that carries all traffic of the namespace
  * (Documentation/networking/tuntap.rst).
  */
@@ -11,7 +13,8 @@
 int tun_open(const char *path);
 
 /* Makes @fd a device called @name: layer 3, no packet information, a
- * virtio_net_hdr of 10 bytes, checksum and segmentation offload. 0 or -errno. */
-int tun_create(int fd, const char *name);
+ * virtio_net_hdr of 10 bytes, checksum and segmentation offload. It ends with @fd, or if @keep
+ * with its namespace. 0 or -errno. */
+int tun_create(int fd, const char *name, bool keep);
 
 #endif

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -22,6 +23,44 @@ int userns_unshare(void)
 {
 	/* One call: the user namespace comes first in it and owns the others. */
 	return unshare(CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWNS) == -1 ? -errno : 0;
+}
+
+/* setns(2) refuses the namespace that one is in. */
+static bool is_own_user(int fd)
+{
+	struct stat own, other;
+
+	return stat("/proc/self/ns/user", &own) == 0 && fstat(fd, &other) == 0 &&
+		own.st_dev == other.st_dev && own.st_ino == other.st_ino;
+}
+
+static int enter(int fd, int type)
+{
+	if (type == CLONE_NEWUSER && is_own_user(fd))
+		return 0;
+	return setns(fd, type) == -1 ? -errno : 0;
+}
+
+int userns_join(const char *user, const char *net)
+{
+	/* Both before the first step: from inside, /proc may show neither. */
+	int user_fd = user ? open(user, O_RDONLY | O_CLOEXEC) : -1;
+	int net_fd, err = 0;
+
+	if (user && user_fd == -1)
+		return -errno;
+	net_fd = open(net, O_RDONLY | O_CLOEXEC);
+	if (net_fd == -1)
+		err = -errno;
+	if (!err && user)
+		err = enter(user_fd, CLONE_NEWUSER);
+	if (!err)
+		err = enter(net_fd, CLONE_NEWNET);
+	if (net_fd != -1)
+		close(net_fd);
+	if (user_fd != -1)
+		close(user_fd);
+	return err;
 }
 
 static int write_map(const char *path, unsigned inside, unsigned outside)

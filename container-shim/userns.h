@@ -25,6 +25,10 @@ struct ids userns_ids(void);
 /* New user, network and mount namespace for this process. 0 or -errno. */
 int userns_unshare(void);
 
+/* Enters the user namespace @user (NULL, or our own: stay) and the network namespace @net, given as
+ * files (/proc/PID/ns/net). 0 or -errno. */
+int userns_join(const char *user, const char *net);
+
 /* Maps @outside to itself, or to 0 when @root. 0 or -errno. */
 int userns_map(const struct ids *outside, bool root);
 

@@ -4,11 +4,13 @@
 #include <errno.h>
 #include <ev.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "attach.h"
 #include "base.h"
 #include "buf.h"
 #include "cage.h"
@@ -48,6 +50,8 @@ struct host {
 	struct vigil vigil;
 	struct flow_table flows;
 	struct child child;
+	struct attach attach; /* instead */
+	bool attached;
 	struct tun tun;
 	struct stack stack;
 	struct frag frag;
@@ -98,7 +102,19 @@ static void host_on_exit(void *arg, int status)
 /* The namespace has ended: nothing more comes from it. The command's end is reported by itself. */
 static void host_on_gone(void *arg)
 {
-	UNUSED(arg);
+	struct host *h = arg;
+
+	if (h->attached)
+		ev_break(h->loop, EVBREAK_ALL);
+}
+
+/* Nobody is there for whom to go on: its process has ended, or we are told to. */
+static void host_on_end(void *arg)
+{
+	struct host *h = arg;
+
+	rules_exit(&h->rules, 0);
+	ev_break(h->loop, EVBREAK_ALL);
 }
 
 /* ---- rules ---- */
@@ -176,13 +192,47 @@ static int start_child(struct host *h, const struct inherit *inherit)
 		.arg = h,
 	};
 	struct addr a = inside_self(&h->guard.inside4, INSIDE_DNS4);
+	int fd;
 
 	c.shim.dns4 = addr_format(&a, false, dns4);
 	a = inside_self(&h->guard.inside6, INSIDE_DNS6);
 	c.shim.dns6 = addr_format(&a, false, dns6);
 	for (size_t i = control_dirs(dirs, true); i-- > 0;)
 		hide[i] = dirs[i];
-	return child_start(&h->child, h->loop, &c);
+	fd = child_start(&h->child, h->loop, &c);
+	if (fd >= 0)
+		logs_identify(&h->logs, h->child.shim.diag, h->child.shim.pid);
+	return fd;
+}
+
+static int attach(struct host *h, const struct inherit *inherit)
+{
+	const struct options *o = h->o;
+	const struct attach_options a = {
+		.shim =
+			{
+				.net4 = o->net4,
+				.net6 = o->net6,
+				.mtu = (unsigned)o->mtu,
+				.verbose = o->verbose > 0,
+				.inherit = inherit,
+				.join_net = o->netns,
+				.join_user = o->userns,
+			},
+		.pid = (pid_t)o->pid,
+		.ready_fd = o->ready_fd == SIZE_MAX ? -1 : (int)o->ready_fd,
+		.exit_fd = o->exit_fd == SIZE_MAX ? -1 : (int)o->exit_fd,
+		.on_end = host_on_end,
+		.on_signal = host_on_signal,
+		.arg = h,
+	};
+	int fd = attach_start(&h->attach, h->loop, &a);
+
+	if (fd >= 0)
+		logs_identify(&h->logs, h->attach.shim.diag, a.pid ? a.pid : -1);
+	else
+		attach_stop(&h->attach);
+	return fd;
 }
 
 static void set_limits(struct host *h, const struct inherit *inherit)
@@ -281,7 +331,7 @@ static int lock_up(struct host *h)
 			 "rights of its user");
 		return 0;
 	}
-	rc = cage_enter(&h->cage, h->child.pid, &step);
+	rc = cage_enter(&h->cage, h->attached ? -1 : h->child.pid, &step);
 	if (rc < 0)
 		log_error("cannot lock up the program (%s): %s; --no-sandbox goes on without", step,
 			strerror(-rc));
@@ -355,7 +405,7 @@ static int serve(struct host *h, const struct inherit *inherit, int tun_fd)
 	if (h->status == 0)
 		h->status = rules_start(&h->rules);
 	if (h->status == 0)
-		rc = child_go(&h->child);
+		rc = h->attached ? attach_go(&h->attach) : child_go(&h->child);
 	if (h->status == 0 && rc == 0) {
 		step = "to serve";
 		rc = lock_up(h);
@@ -396,7 +446,7 @@ static int init_loop(struct host *h)
 
 int host_run(const struct options *o, const struct inherit *inherit)
 {
-	struct host h = {.o = o};
+	struct host h = {.o = o, .attached = o->pid || o->netns};
 	int tun_fd;
 
 	h.status = init_loop(&h);
@@ -412,12 +462,14 @@ int host_run(const struct options *o, const struct inherit *inherit)
 	if (h.status == 0) {
 		h.status = EXIT_PREFLIGHT;
 		open_control(&h); /* before the child: its directory is hidden from there */
-		tun_fd = start_child(&h, inherit);
+		tun_fd = h.attached ? attach(&h, inherit) : start_child(&h, inherit);
 		if (tun_fd >= 0) {
-			logs_identify(&h.logs, h.child.shim.diag, h.child.shim.pid);
 			if (serve(&h, inherit, tun_fd) < 0)
 				h.status = EXIT_PREFLIGHT;
-			child_stop(&h.child);
+			if (h.attached)
+				attach_stop(&h.attach);
+			else
+				child_stop(&h.child);
 		}
 	}
 	logs_close(&h.logs, h.status);

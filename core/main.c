@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -47,6 +48,7 @@ static const struct subcommand subcommands[] = {
 static int print_help(void)
 {
 	puts("usage: nsnet-host [OPTION]... -- CMD [ARG]...\n"
+	     "       nsnet-host [OPTION]... --pid PID | --netns FILE\n"
 	     "       nsnet-host --check -s FILE...");
 	for (size_t i = 0; i < ARRAY_SIZE(subcommands); i++)
 		printf("       nsnet-host %s\n", subcommands[i].usage);
@@ -59,11 +61,30 @@ static int print_help(void)
 	return 0;
 }
 
+static int run_attached(struct options *o, const struct inherit *inherit)
+{
+	if (o->argc)
+		return options_usage("command", o->argv[0],
+			"with --pid or --netns there is none: the namespace has its own");
+	if (o->pid && (o->netns || o->userns))
+		return options_usage("--pid", NULL,
+			"name a process, or files by --netns and --userns");
+	if (o->root || o->keep_caps || o->linger)
+		return options_usage("--root, --keep-caps, --linger", NULL,
+			"they are about a command: with --pid or --netns there is none");
+	return host_run(o, inherit);
+}
+
 static int run_command(struct options *o, const struct inherit *inherit)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(subcommands) && o->argc && !o->separated; i++)
 		if (strcmp(o->argv[0], subcommands[i].name) == 0)
 			return subcommands[i].run(o, inherit);
+	if (o->pid || o->netns)
+		return run_attached(o, inherit);
+	if (o->userns || o->ready_fd != SIZE_MAX || o->exit_fd != SIZE_MAX)
+		return options_usage("no namespace", NULL,
+			"--userns, --ready-fd and --exit-fd go with --pid or --netns");
 	if (!o->argc)
 		return options_usage("no command", NULL,
 			"name one after --, as in: nsnet-host -- curl URL");

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -107,6 +108,16 @@ static const struct row rows[] = {
 	HEADING("The way in"),
 	TEXTS('p', "publish", "SPEC", "let callers in: [ADDR:]HOSTPORT:PORT[/udp], /PATH:PORT",
 		publish),
+
+	HEADING("A namespace that is there, instead of CMD"),
+	WHOLE(0, "pid", "PID", "give its network to the namespaces of this process", pid, 1,
+		INT_MAX),
+	TEXT(0, "netns", "FILE", "or to this network namespace", netns),
+	TEXT(0, "userns", "FILE", "which this user namespace owns", userns),
+	WHOLE(0, "ready-fd", "N", "write 1 to descriptor N when the network is there", ready_fd, 0,
+		INT_MAX),
+	WHOLE(0, "exit-fd", "N", "end when descriptor N is closed at its other end", exit_fd, 0,
+		INT_MAX),
 
 	HEADING("Limits"),
 	WHOLE(0, "max-conns", "N", "TCP connections at a time [16384]", max_conns, 1, 1e6),
@@ -404,6 +415,8 @@ int options_parse(struct options *o, int argc, char **argv)
 		.memory_mb = 256,
 		.udp_idle_s = 60,
 		.keepalive_s = 60,
+		.ready_fd = SIZE_MAX,
+		.exit_fd = SIZE_MAX,
 	};
 	return parse(o, argc, argv);
 }

@@ -52,6 +52,11 @@ struct options {
 
 	struct options_texts publish; /* -p */
 
+	/* A namespace that is there, instead of a command: of a process, or as files. */
+	size_t pid; /* 0: none */
+	const char *netns, *userns;
+	size_t ready_fd, exit_fd; /* SIZE_MAX: none */
+
 	bool default_set, default_deny; /* --default: overrules the scripts */
 	bool allow_host, dry_run;
 	bool watch;          /* load the scripts again when a file changes */

@@ -159,6 +159,11 @@ const char *preflight_remedy(const struct shim_failure *failure,
 	if (facts->apparmor_restrict_userns > 0 && !facts->root &&
 		(failure->error == EPERM || failure->error == EACCES))
 		return APPARMOR;
+	if (strcmp(step, HANDSHAKE_STEP_JOIN) == 0)
+		return failure->error == EPERM ? "it belongs to a user namespace of somebody else: "
+						 "run as its owner, or name "
+						 "that namespace by --userns"
+					       : "name a namespace file, as /proc/PID/ns/net";
 	if (strcmp(step, HANDSHAKE_STEP_TUN_CREATE) == 0)
 		return remedy_tun(failure->error, facts);
 	snprintf(buf, size, "the namespace refused it; nsnet-host doctor -v tells more");
@@ -172,6 +177,7 @@ static const char *phrase(const char *step)
 		const char *step, *phrase;
 	} phrases[] = {
 		{HANDSHAKE_STEP_UNSHARE, "cannot make a user and network namespace"},
+		{HANDSHAKE_STEP_JOIN, "cannot join the namespace"},
 		{HANDSHAKE_STEP_MAPS, "cannot write the uid and gid maps of the namespace"},
 		{HANDSHAKE_STEP_PRIVATE, "cannot make the namespace's mounts private"},
 		{HANDSHAKE_STEP_TUN_OPEN, "cannot open " TUN_PATH},

@@ -95,7 +95,7 @@ int shim_find(const char *given, char path[PATH_MAX])
 
 /* --- starting it --------------------------------------------------------------------------- */
 
-#define ARGS_FIXED 24
+#define ARGS_FIXED 28
 
 struct args {
 	char **v; /* owned */
@@ -146,6 +146,8 @@ static int args_init(struct args *a, const struct shim_options *o, int fd)
 	put_option(a, "--dns", o->dns6);
 	for (size_t i = 0; i < n_hide; i++)
 		put_option(a, "--hide", o->hide[i]);
+	put_option(a, "--join-net", o->join_net);
+	put_option(a, "--join-user", o->join_user);
 	if (o->root)
 		put(a, "--root");
 	if (o->keep_caps)

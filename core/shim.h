@@ -15,7 +15,9 @@
  * by shim_abort(). It waits by itself and belongs before the loop runs.
  */
 struct shim_options {
-	char *const *argv;       /* the command, NULL-terminated, looked up in PATH */
+	char *const *argv; /* the command, NULL-terminated, looked up in PATH; NULL: none */
+	/* Namespaces to set up instead of new ones, as files; then the shim ends after the go. */
+	const char *join_net, *join_user;
 	const char *path;        /* of container-shim; NULL: shim_find() */
 	const char *net4, *net6; /* "10.0.0.1/24"; NULL: the shim's defaults */
 	const char *dns4, *dns6; /* for resolv.conf; both NULL: the host's file stays */

@@ -66,7 +66,9 @@ local function nsnet_host(script)
       end
       if script and script.file then args = join(args, { "-s", script.file }) end
       if script and script.make then args = join(args, { "-s", script.make() }) end
-      if script and script.frames then argv = join({ rig.load, "behind", "--frames", "--" }, argv) end
+      if script and script.frames then
+        argv = join({ rig.load, "behind", "--frames", "--" }, argv)
+      end
       if script and script.code then args = join(args, { "-e", script.code }) end
       return join({ binary }, args, script and script.args or {}, { "--" }, argv)
     end,

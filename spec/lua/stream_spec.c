@@ -168,10 +168,21 @@ static void dial_tells_why_not(void **state)
 			"assert(not pcall(nsnet.dial, 'sctp', PEER))\n"
 			"assert(not pcall(nsnet.dial, 'tcp', PEER, { time = 1 }))\n"
 			"assert(not pcall(nsnet.dial, 'tcp', PEER, { timeout = -1 }))\n"
+			"for _, bad in ipairs { 'x', '', 1, '::1', '127.0.0.1/8' } do\n"
+			"  assert(not pcall(nsnet.dial, 'tcp', PEER, { bind = bad }), bad)\n"
+			"end\n"
+			"assert(not pcall(nsnet.dial, 'tcp', PEER, { bind = '127.0.0.1', family = "
+			"6 "
+			"}))\n"
+			"assert(not pcall(nsnet.dial, 'unix', '/x', { bind = '127.0.0.1' }))\n"
+			"s, err, code = nsnet.dial('tcp', PEER, { bind = '192.0.2.1' })\n"
+			"assert(s == nil and err:find 'assign requested address', err)\n"
 			"local ok = nsnet.dial('tcp', (PEER:gsub('127.0.0.1', 'localhost')), { "
 			"family = 4 })\n"
 			"assert(ok and ok.peer == PEER, ok and ok.peer)\n"
-			"assert(ok.local_address:find '^127%.0%.0%.1:%d+$')"),
+			"assert(ok.local_address:find '^127%.0%.0%.1:%d+$')\n"
+			"local from = nsnet.dial('tcp', PEER, { bind = '127.0.0.8' })\n"
+			"assert(from.local_address:find '^127%.0%.0%.8:%d+$')"),
 		"");
 }
 

@@ -149,6 +149,15 @@ static void refuses_contradictions(void **state)
 	assert_int_equal(PARSE("--no-unshare", "--root", "cmd"), 2);
 	assert_int_equal(PARSE("--no-unshare", "--keep-caps", "cmd"), 2);
 	assert_int_equal(PARSE("--no-unshare", "cmd"), 0);
+	assert_int_equal(PARSE("--join-net", "/n", "--join-user", "/u"), 0);
+	assert_string_equal(o.join_net, "/n");
+	assert_string_equal(o.join_user, "/u");
+	assert_false(o.unshare);
+	assert_int_equal(PARSE("--join-net", "/n", "cmd"), 2);
+	assert_int_equal(PARSE("--join-net", "/n", "--dns", "10.0.0.53"), 2);
+	assert_int_equal(PARSE("--join-net", "/n", "--hide", "/tmp"), 2);
+	assert_int_equal(PARSE("--join-net", "/n", "--root"), 2);
+	assert_int_equal(PARSE("--join-user", "/u", "cmd"), 2);
 	assert_false(o.unshare);
 }
 
