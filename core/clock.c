@@ -78,6 +78,7 @@ static int real_gettime(clockid_t id, struct timespec *ts)
 	return real ? real(id, ts) : (int)syscall(SYS_clock_gettime, id, ts);
 }
 
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name) */
 __attribute__((weak)) int clock_gettime(clockid_t id, struct timespec *ts)
 {
 	int64_t ns;
@@ -96,6 +97,7 @@ __attribute__((weak)) int clock_gettime(clockid_t id, struct timespec *ts)
 	return 0;
 }
 
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name) */
 __attribute__((weak)) time_t time(time_t *out)
 {
 	struct timespec ts = {0};
@@ -107,6 +109,7 @@ __attribute__((weak)) time_t time(time_t *out)
 }
 
 /* How libev reads the wall clock. */
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name) */
 __attribute__((weak)) int gettimeofday(struct timeval *restrict tv, void *restrict zone)
 {
 	struct timespec ts = {0};
@@ -118,6 +121,7 @@ __attribute__((weak)) int gettimeofday(struct timeval *restrict tv, void *restri
 	return 0;
 }
 
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name) */
 __attribute__((weak)) int poll(struct pollfd *fds, nfds_t n, int timeout_ms)
 {
 	struct timespec ts = {timeout_ms / 1000, timeout_ms % 1000 * 1000000};

@@ -216,7 +216,7 @@ static void read_inbound(lua_State *L, int i, struct filter *f)
 	bool given = !lua_isnil(L, -1);
 	lua_pop(L, 1);
 	if (given)
-		f->dirs = args_bool(L, i, "inbound", false) ? FILTER_IN : FILTER_OUT;
+		f->callers = args_bool(L, i, "inbound", false) ? FILTER_IN : FILTER_OUT;
 }
 
 static void read_packet_keys(lua_State *L, int i, struct filter *f)
@@ -266,7 +266,7 @@ struct filter *filter_read(lua_State *L, int i, enum filter_kind kind, const cha
 	struct filter *f = udata_new(L, &filter_class, sizeof(*f));
 	lua_newtable(L); /* what it borrows from stands here */
 	lua_setfenv(L, -2);
-	f->dirs = FILTER_BOTH;
+	f->dirs = f->callers = FILTER_BOTH;
 	read_flow_keys(L, i, f);
 	f->networks = FILTER_ANY;
 	if (kind == FILTER_KIND_PACKET || kind == FILTER_KIND_DATA) {
@@ -400,7 +400,7 @@ enum filter_answer filter_judge(const struct filter *f, const struct facts *fact
 {
 	if (!(f->networks & facts->network))
 		return FILTER_NO;
-	if (!(f->dirs & (facts->inbound ? FILTER_IN : FILTER_OUT)))
+	if (!(f->callers & (facts->inbound ? FILTER_IN : FILTER_OUT)))
 		return FILTER_NO;
 	if (facts->inbound && filter_has_names(f))
 		return FILTER_NO;

@@ -70,7 +70,8 @@ struct filter {
 	uint8_t networks; /* FILTER_TCP | ... */
 	bool has_network; /* network= was written */
 	bool ech;         /* a hidden name is accepted behind the visible one */
-	uint8_t dirs;     /* FILTER_OUT | FILTER_IN; of a flow: who called, inbound= */
+	uint8_t dirs;     /* FILTER_OUT | FILTER_IN: which way packets and bytes go, dir= */
+	uint8_t callers;  /* FILTER_OUT | FILTER_IN: who made the connection, inbound= */
 	bool observe;
 	bool has_proto;
 	uint8_t proto; /* of packets */

@@ -246,12 +246,13 @@ static void name_free(struct peer_name *one)
 
 void peers_clear(struct peers *p)
 {
-	while (!list_empty(&p->calls))
-		call_free(container_of(p->calls.next, struct peer_call, link));
-	while (!list_empty(&p->peers))
-		peer_free(container_of(p->peers.next, struct peer, link));
-	while (!list_empty(&p->names))
-		name_free(container_of(p->names.next, struct peer_name, link));
+	struct list *e, *tmp;
+	list_foreach (e, tmp, &p->calls)
+		call_free(container_of(e, struct peer_call, link));
+	list_foreach (e, tmp, &p->peers)
+		peer_free(container_of(e, struct peer, link));
+	list_foreach (e, tmp, &p->names)
+		name_free(container_of(e, struct peer_name, link));
 }
 
 int peers_add(struct peers *p, const char *network, const char *address, enum peer_mode mode,

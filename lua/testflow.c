@@ -53,8 +53,9 @@ static void testflow_free(struct testflow *f)
 
 void testflow_end_all(struct play *p)
 {
-	while (!list_empty(&p->flows))
-		testflow_free(container_of(p->flows.next, struct testflow, link));
+	struct list *e, *tmp;
+	list_foreach (e, tmp, &p->flows)
+		testflow_free(container_of(e, struct testflow, link));
 }
 
 static void on_trial(void *arg)
@@ -122,14 +123,15 @@ static int l_ask(lua_State *L)
 		return luaL_error(L, "name=\"%s\" is no name", name);
 	struct op *op = op_new(L, "a connection", ask_run, push_id);
 	struct testflow *f = calloc(1, sizeof(*f));
-	op->bytes = malloc(sizeof(a));
-	if (!f || !op->bytes || (name && stage_learn(&p->stage, &a.key.dst, name))) {
-		free(op->bytes);
+	struct ask *copy = malloc(sizeof(*copy));
+	if (!f || !copy || (name && stage_learn(&p->stage, &a.key.dst, name))) {
+		free(copy);
 		free(op);
 		free(f);
 		return luaL_error(L, "not enough memory");
 	}
-	memcpy(op->bytes, &a, sizeof(a));
+	*copy = a;
+	op->bytes = (char *)copy;
 	f->id = ++op->t->next_id;
 	f->play = p;
 	trial_init(&f->trial, &p->stage, on_trial, f);

@@ -25,14 +25,15 @@ struct playing {
 
 void testlib_clear(struct tester *t)
 {
-	while (!list_empty(&t->tasks)) {
-		struct playing *p = container_of(t->tasks.next, struct playing, link);
+	struct list *e, *tmp;
+	list_foreach (e, tmp, &t->tasks) {
+		struct playing *p = container_of(e, struct playing, link);
 		list_del(&p->link);
 		task_discard(p->task);
 		free(p);
 	}
-	while (!list_empty(&t->plays))
-		testplay_free(container_of(t->plays.next, struct play, link));
+	list_foreach (e, tmp, &t->plays)
+		testplay_free(container_of(e, struct play, link));
 	peers_clear(&t->peers);
 	t->owns = 0;
 }

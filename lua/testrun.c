@@ -32,12 +32,12 @@ struct testrun {
 	size_t covered_len;
 };
 
-/* What the process of a file writes: lines "C\thits\tkind\twho", at the end
- * "R\tpassed\tfailed\tstatus". */
+/* What the process of a file writes: lines "C<hits>\t<kind>\t<who>", at the end
+ * "R<passed> <failed> <status>". */
 static void on_cover(void *arg, const struct lua_rule *r)
 {
 	FILE *out = arg;
-	fprintf(out, "C\t%llu\t%s\t", r->hits, r->kind);
+	fprintf(out, "C%llu\t%s\t", r->hits, r->kind);
 	for (const char *c = r->name ? r->name : r->where; *c; c++)
 		fputc(*c == '\n' || *c == '\t' ? ' ' : *c, out);
 	fputc('\n', out);
@@ -51,7 +51,7 @@ static void be_file(const struct testrun *t, const char *path, FILE *out, int lo
 		.cover = on_cover,
 		.arg = out};
 	if (testfile_run(&f))
-		fprintf(out, "R\t%u\t%u\t%d\n", f.passed, f.failed, f.status);
+		fprintf(out, "R%u %u %d\n", f.passed, f.failed, f.status);
 	fflush(out);
 	_exit(0);
 }
@@ -92,16 +92,16 @@ static bool listen_to(struct testrun *t, FILE *in, int *status)
 	bool whole = false;
 	ssize_t n;
 	while ((n = getline(&line, &cap, in)) > 0) {
-		unsigned long long hits;
-		unsigned passed, failed;
-		int at = 0;
+		char *at = line + 1;
 		line[n - 1] = 0;
-		if (sscanf(line, "C\t%llu\t%n", &hits, &at) == 1 && at) {
-			cover(t, line + at, hits);
-		} else if (sscanf(line, "R\t%u\t%u\t%d", &passed, &failed, status) == 3) {
+		if (line[0] == 'C') {
+			unsigned long long hits = strtoull(at, &at, 10);
+			cover(t, at + 1, hits);
+		} else {
 			whole = true;
-			t->passed += passed;
-			t->failed += failed;
+			t->passed += (unsigned)strtoul(at, &at, 10);
+			t->failed += (unsigned)strtoul(at, &at, 10);
+			*status = (int)strtol(at, &at, 10);
 		}
 	}
 	free(line);
@@ -137,7 +137,7 @@ static int make_files(int *log, int fds[2])
 
 static int run_file(struct testrun *t, const char *path)
 {
-	int log, fds[2], how = 0, status = STATUS_SOFTWARE;
+	int log = -1, fds[2] = {-1, -1}, how = 0, status = STATUS_SOFTWARE;
 	int err = make_files(&log, fds);
 	if (err) {
 		log_error("%s: cannot be run: %s", path, strerror(-err));

@@ -21,7 +21,7 @@ static void trial_abort(struct flow *f, enum flow_cause cause);
 
 #define OPS(word)                                                                                  \
 	{                                                                                          \
-		.network = word, .decided = trial_decided, .dialed = trial_dialed,                 \
+		.network = (word), .decided = trial_decided, .dialed = trial_dialed,               \
 		.abort = trial_abort,                                                              \
 	}
 static const struct flow_ops tcp_ops = OPS("tcp"), udp_ops = OPS("udp"), icmp_ops = OPS("icmp");
