@@ -295,8 +295,7 @@ static void what_is_no_question_ends_the_connection(void **state)
 	f = open_conn();
 	feed(f, no_header, sizeof(no_header));
 	assert_null(f->c);
-	/* An answer; and with it goes the question before. */
-	f = open_conn();
+	f = open_conn(); /* an answer; and with it goes the question before */
 	ask(f, 2, "b.example");
 	bytes[4] |= 0x80;
 	feed(f, bytes, len);
@@ -385,11 +384,7 @@ static void what_was_asked_before_fin_is_answered(void **state)
 	assert_true(f->shut);
 	f->ops->closed(f->c, false);
 	assert_null(f->c);
-	/* Without a question: at once. */
-	f = open_conn();
-	send_fin(f);
-	assert_true(f->shut);
-	/* In the middle of one: it will never be whole. */
+	/* In the middle of a question: it will never be whole. */
 	f = open_conn();
 	feed(f, "\0\50abc", 5);
 	send_fin(f);
