@@ -81,12 +81,10 @@ static void settle_default(struct policy *p, struct flow *f)
 	enum sidedoor door =
 		p->by_name && !f->inbound ? sidedoor_of(f->key.proto, &f->key.dst) : SIDEDOOR_NONE;
 
-	if (f->named)
+	if (f->named || (door == SIDEDOOR_NONE && !p->default_deny))
 		decide(d, VERDICT_ALLOW, NULL, NULL);
 	else if (door != SIDEDOOR_NONE)
 		decide(d, VERDICT_DENY, "names", sidedoor_text(door));
-	else if (!p->default_deny)
-		decide(d, VERDICT_ALLOW, NULL, NULL);
 	else /* an echo reply of a host nobody named would be a channel */
 		decide(d, f->key.proto == IPPROTO_ICMP ? VERDICT_DROP : VERDICT_DENY, "default",
 			NULL);
