@@ -142,12 +142,12 @@ static int load_rules(struct host *h)
 	return rules_load(&h->rules, h->o, h->loop, &h->policy, &h->cage, host_name_of, h);
 }
 
-/* SIGHUP is ours where there are scripts. */
+/* SIGHUP is ours where there are scripts, SIGUSR1 where there is a summary. */
 static bool host_on_signal(void *arg, int signo)
 {
 	struct host *h = arg;
 
-	return signo == SIGHUP && rules_reload(&h->rules);
+	return (signo == SIGHUP && rules_reload(&h->rules)) || logs_signal(&h->logs, signo);
 }
 
 /* ---- the control socket ---- */

@@ -2,7 +2,11 @@
 #include "logs.h"
 
 #include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "log.h"
 
@@ -47,6 +51,22 @@ static int open_capture(struct logs *l, const struct options *o)
 	return 0;
 }
 
+/* In one write(2): it is not to be mixed with what the command says. */
+static void write_summary(const struct logs *l)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *f = open_memstream(&text, &len);
+
+	if (!f)
+		return;
+	summary_write(&l->summary, f);
+	fclose(f);
+	while (text && write(STDERR_FILENO, text, len) == -1 && errno == EINTR)
+		;
+	free(text);
+}
+
 int logs_open(struct logs *l, const struct options *o, struct policy *policy, struct cage *cage)
 {
 	const char *text = o->log ? o->log : o->verbose ? "-" : NULL;
@@ -69,6 +89,8 @@ int logs_open(struct logs *l, const struct options *o, struct policy *policy, st
 	rc = open_capture(l, o);
 	if (rc)
 		return rc;
+	if (o->summary)
+		summary_init(&l->summary, policy);
 	policy->identify = policy->observers && !o->no_who;
 	if (policy->identify)
 		cage_allow_processes(cage);
@@ -93,6 +115,14 @@ void logs_identify(struct logs *l, int diag, pid_t command)
 		log_info("processes are not told apart: %s", strerror(-rc));
 }
 
+bool logs_signal(struct logs *l, int signo)
+{
+	if (signo != SIGUSR1 || !l->summary.policy)
+		return false;
+	write_summary(l);
+	return true;
+}
+
 void logs_close(struct logs *l, int status)
 {
 	if (!l->policy)
@@ -100,6 +130,9 @@ void logs_close(struct logs *l, int status)
 	logtext_close(&l->text);
 	logjson_close(&l->json, status);
 	capture_stop(&l->capture);
+	if (l->summary.policy)
+		write_summary(l);
+	summary_fini(&l->summary);
 	l->policy->who = NULL;
 	who_fini(&l->who);
 	l->policy = NULL;

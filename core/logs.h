@@ -11,17 +11,19 @@
 #include "logtext.h"
 #include "options.h"
 #include "policy.h"
+#include "summary.h"
 #include "tun.h"
 #include "who.h"
 
-/* logs - what the command line wants to know of connections (--log, --log-json, --pcap, -v), and
- * whose they are. Embedded in the host. */
+/* logs - what the command line wants to know of connections (--log, --log-json, --pcap, --summary,
+ * -v), and whose they are. Embedded in the host. */
 struct logs {
 	struct policy *policy; /* borrowed */
 	struct cage *cage;     /* borrowed, until it is locked */
 	struct logtext text;
 	struct logjson json;
 	struct capture capture;
+	struct summary summary;
 	struct who who;
 };
 
@@ -34,6 +36,10 @@ void logs_watch(struct logs *l, struct tun *tun);
 
 /* The namespace of @command stands; @diag as in who.h, or negative: then processes are unknown. */
 void logs_identify(struct logs *l, int diag, pid_t command);
+
+/* A signal that may be for logs: SIGUSR1 writes the summary to stderr, if one is asked for. False:
+ * it is not. */
+bool logs_signal(struct logs *l, int signo);
 
 /* Call it when all flows have ended; the command has ended with @status. */
 void logs_close(struct logs *l, int status);

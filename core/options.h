@@ -70,6 +70,7 @@ struct options {
 	double udp_idle_s, tcp_idle_s, dial_timeout_s, keepalive_s;
 
 	const char *log, *log_json; /* a path, "-", "fd:N"; NULL = none */
+	bool summary;               /* at the end, and on SIGUSR1 */
 	bool no_who;                /* logs do not ask which process it was */
 
 	const char *pcap;                /* NULL = no capture */

@@ -14,8 +14,8 @@
  * namespace), and /proc/PID/fd tells who has it. It costs some system calls for each descriptor of
  * each process of the command, so it is asked only where somebody wants to know. There is an answer
  * only if it is certain: the socket still exists, one process has it (the command's descendants
- * are looked at, or all of the namespace if none of them has it), each could be looked at, and there
- * are no more than WHO_PROCESSES. Else it is NULL, never a guess.
+ * are looked at, or all of the namespace if none of them has it), each could be looked at, and
+ * there are no more than WHO_PROCESSES. Else it is NULL, never a guess.
  *
  * Embedded in the host.
  */

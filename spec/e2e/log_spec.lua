@@ -117,7 +117,8 @@ import ctypes, socket, sys
 ctypes.CDLL(None).prctl(15, b'\xff"\\\n\x1b]0;\xc3', 0, 0, 0)
 socket.create_connection(("203.0.113.1", 7001), 10).close()
 ]], evil }, { args = { "--log-json", JSON, "--log", "/run/lab/home/log.txt" } }):exits(0)
-      assert.equal("true", flow("true", [[.process.argv[3] | startswith("x\"\\\n\u001b[31m\ufffd")]]))
+      assert.equal("true", flow("true",
+        [[.process.argv[3] | startswith("x\"\\\n\u001b[31m\ufffd")]]))
       assert.equal("true", flow("true", [[.process.name | startswith("\ufffd\"\\\n\u001b")]]))
       local text = L:read("home/log.txt")
       assert.is_truthy(text:find([[\xff"\\x0a\x1b]0;\xc3[]], 1, true))
@@ -160,7 +161,8 @@ socket.create_connection(("203.0.113.1", 7001), 10).close()
       L:client({ "connect", "203.0.113.1", "7001" }, { args = { "-e",
         "nsnet.rules { { name = 'echo', port = 7001, nsnet.deny 'why' } }" } })
         :says("ECONNREFUSED")
-        :complains("^nsnet%-host: denied tcp 10%.0%.0%.1:%d+ %-> 203%.0%.113%.1:7001 by [^\n]*why\n$")
+        :complains("^nsnet%-host: denied tcp 10%.0%.0%.1:%d+ %-> 203%.0%.113%.1:7001 "
+          .. "by [^\n]*why\n$")
     end)
 
     it("cannot be written by the command", function()
@@ -174,6 +176,34 @@ socket.create_connection(("203.0.113.1", 7001), 10).close()
         :complains("nsnet%-host: %-%-log /nowhere/log: No such file or directory; ")
       L:run({ "true" }, { args = { "--log-json", "fd:77" } }):exits(2)
         :complains("nsnet%-host: %-%-log%-json fd:77: Bad file descriptor; ")
+    end)
+  end)
+
+  describe("as a summary", function()
+    it("adds up by destination and process, at the end", function()
+      local r = L:run({ "sh", "-c", "for i in 1 2 3; do curl -s -o /dev/null -4 http://a.test/; "
+        .. "done; curl -s http://203.0.113.1:7099/; curl -s http://203.0.113.1:7002/; true" },
+        { args = { "--summary", "-e",
+          "nsnet.rules { { name = 'no sums', port = 7002, nsnet.deny } }" } })
+      r:exits(0):complains("nsnet%-host: summary\n")
+        :complains("tcp a%.test:80 +curl +3 +%d+ +%d+\n")
+        :complains("tcp a%.test:7099 +curl +1 +0 +0  1 failed\n")
+        :complains("tcp a%.test:7002 +curl +1 +0 +0  1 denied by no sums[^\n]*\n")
+        :complains("all together +%- +5 ")
+        :complains("slowest to connect:\n +[%d.]+ m?s to tcp a%.test:80\n")
+        :complains("3 questions for names, 0 of them denied\n")
+    end)
+
+    it("is written on SIGUSR1, which the command does not get", function()
+      local job = L:spawn({ "sh", "-c", "curl -s -o /dev/null http://203.0.113.1/; echo ready; "
+        .. "exec sleep 60" }, { args = { "--summary" }, bound = 60 })
+      job:expect("ready")
+      job:kill("USR1")
+      assert.is_truthy(lab.eventually(function()
+        return job:err():match("tcp 203%.0%.113%.1:80 +curl +1 ")
+      end), job:err())
+      job:kill("TERM")
+      assert.equal(143, job:wait().code)
     end)
   end)
 end)
