@@ -31,6 +31,7 @@ struct policy {
 	bool logged;         /* single flows are told on stderr by an observer: not by us */
 	bool identify;       /* look up the process of each flow and question at once */
 	struct names *names; /* borrowed: of the addresses; NULL = none are known */
+	bool by_process;     /* rules may ask for processes, see policy_process() */
 	bool by_name;        /* rules speak of names: nothing may lead around them */
 	bool default_deny;
 	bool dry_run; /* decide and log, but allow */

@@ -71,6 +71,8 @@ int rules_load(struct rules *r, const struct options *o, struct ev_loop *loop,
 	rc = lua_host_load(r->lua);
 	if (rc == 0)
 		policy->hooks = lua_host_hooks(r->lua);
+	if (rc == 0 && policy->by_process)
+		cage_allow_processes(cage);
 	return rc;
 }
 

@@ -11,6 +11,7 @@
 
 #include "core/base.h"
 #include "core/guard.h"
+#include "lua/process.h"
 #include "lua/stream.h"
 #include "lua/udata.h"
 #include "lua/verdict.h"
@@ -42,6 +43,7 @@ enum {
 	FIELD_INBOUND,
 	FIELD_NETWORK,
 	FIELD_OPENED,
+	FIELD_PROCESS,
 	FIELD_REASON,
 	FIELD_RULE,
 	FIELD_SNI,
@@ -70,6 +72,7 @@ static const char *const field_names[] = {
 	[FIELD_INBOUND] = "inbound",
 	[FIELD_NETWORK] = "network",
 	[FIELD_OPENED] = "opened",
+	[FIELD_PROCESS] = "process",
 	[FIELD_REASON] = "reason",
 	[FIELD_RULE] = "rule",
 	[FIELD_SNI] = "sni",
@@ -209,6 +212,9 @@ static int connection_field(lua_State *L, void *self, int id)
 	case FIELD_OPENED:
 		lua_pushnumber(L, f->times.asked);
 		return 1;
+	case FIELD_PROCESS:
+		process_push(L, c ? policy_process(c->rs->policy, f) : f->process);
+		return 1;
 	case FIELD_REASON:
 		return push_text(L, f->decision.reason);
 	case FIELD_RULE:
@@ -240,6 +246,7 @@ static int object_gc(lua_State *L)
 	free(o->dial_error);
 	free(o->last.decision.rule);
 	free(o->last.decision.reason);
+	process_put(o->last.process);
 	memset(o, 0, sizeof(*o));
 	return 0;
 }
@@ -319,6 +326,12 @@ static int l_close(lua_State *L)
 
 /* --- from C ---------------------------------------------------------------------------------- */
 
+static const struct process *connection_process(void *arg)
+{
+	const struct connection *c = arg;
+	return policy_process(c->rs->policy, c->flow);
+}
+
 struct connection *connection_get(struct ruleset *rs, struct flow *f)
 {
 	if (f->policy)
@@ -345,6 +358,8 @@ struct connection *connection_get(struct ruleset *rs, struct flow *f)
 		c->facts.inbound = true;
 		c->facts.dst.port = f->key.src.port;
 	}
+	c->facts.process_of = connection_process;
+	c->facts.process_arg = c;
 	list_init(&c->streams);
 	list_add_tail(&rs->connections, &c->link);
 	f->policy = c;
@@ -435,6 +450,8 @@ void connection_free(struct connection *c)
 		o->last.decision.rule = copy_text(c->flow->decision.rule);
 		o->last.decision.reason = copy_text(c->flow->decision.reason);
 		o->last.policy = NULL;
+		o->last.process = process_hold(c->flow->process);
+		o->last.host = NULL;
 		o->tags = c->tags;
 		o->dial_error = c->dial_error;
 		luaL_unref(rs->vm.L, LUA_REGISTRYINDEX, c->ref);

@@ -12,6 +12,7 @@
 #include "core/base.h"
 #include "core/guard.h"
 #include "lua/args.h"
+#include "lua/process.h"
 #include "lua/sets.h"
 #include "lua/text.h"
 #include "lua/udata.h"
@@ -23,6 +24,9 @@ static int filter_gc(lua_State *L)
 	cidr_set_fini(&f->own_cidrs);
 	for (size_t i = 0; i < FILTER_NAMES; i++)
 		name_set_fini(&f->own_names[i]);
+	for (size_t i = 0; i < f->process_count; i++)
+		free(f->processes[i]);
+	free(f->processes);
 	return 0;
 }
 
@@ -202,6 +206,32 @@ static void read_flow_keys(lua_State *L, int i, struct filter *f)
 	lua_pop(L, 1);
 }
 
+static void read_process(lua_State *L, int i, struct filter *f)
+{
+	char kind[TEXT_KIND_MAX];
+	if (lua_type(L, i) != LUA_TSTRING || lua_objlen(L, i) == 0)
+		luaL_error(L,
+			"process= must be a name like \"curl\", a path like \"/usr/bin/curl\" or a "
+			"list of "
+			"them, not %s",
+			text_kind(L, i, kind));
+	char **grown = realloc(f->processes, (f->process_count + 1) * sizeof(char *));
+	if (grown)
+		f->processes = grown;
+	char *copy = grown ? strdup(lua_tostring(L, i)) : NULL;
+	if (!copy)
+		luaL_error(L, "not enough memory");
+	f->processes[f->process_count++] = copy;
+}
+
+static void read_processes(lua_State *L, int i, struct filter *f)
+{
+	lua_getfield(L, i, "process");
+	if (!lua_isnil(L, -1))
+		each_value(L, lua_gettop(L), "process", f, read_process);
+	lua_pop(L, 1);
+}
+
 static void read_dir(lua_State *L, int i, struct filter *f, const char *const *names)
 {
 	lua_getfield(L, i, "dir");
@@ -243,12 +273,12 @@ struct filter *filter_read(lua_State *L, int i, enum filter_kind kind, const cha
 {
 	/* A bit for each key that a kind knows. */
 	static const char *const keys[] = {"port", "cidr", "network", "observe", "dir", "proto",
-		"domain", "sni", "http_host", "ech", "inbound"};
+		"domain", "sni", "http_host", "ech", "inbound", "process"};
 	static const uint16_t known[] = {
-		[FILTER_KIND_FLOW] = 0x447,
-		[FILTER_KIND_RULE] = 0x7c7,
-		[FILTER_KIND_HOOK] = 0x44f,
-		[FILTER_KIND_BYTES] = 0x3cf,
+		[FILTER_KIND_FLOW] = 0xc47,
+		[FILTER_KIND_RULE] = 0xfc7,
+		[FILTER_KIND_HOOK] = 0xc4f,
+		[FILTER_KIND_BYTES] = 0xbcf,
 		[FILTER_KIND_DATA] = 0x013,
 		[FILTER_KIND_PACKET] = 0x033,
 	};
@@ -277,6 +307,7 @@ struct filter *filter_read(lua_State *L, int i, enum filter_kind kind, const cha
 	}
 	for (size_t k = 0; k < FILTER_NAMES; k++)
 		read_names(L, i, (enum filter_name)k, f);
+	read_processes(L, i, f);
 	f->ech = args_bool(L, i, "ech", false);
 	read_inbound(L, i, f);
 	if (kind == FILTER_KIND_HOOK || kind == FILTER_KIND_BYTES)
@@ -395,6 +426,17 @@ static bool names_door(const struct filter *f, enum sidedoor door, bool meant)
 	}
 }
 
+/* Nobody known is nobody meant. */
+static bool match_process(const struct filter *f, const struct facts *facts)
+{
+	const struct process *p = facts->process_of ? facts->process_of(facts->process_arg) : NULL;
+	for (size_t i = 0; p && i < f->process_count; i++) {
+		if (process_is(p, f->processes[i]))
+			return true;
+	}
+	return false;
+}
+
 enum filter_answer filter_judge(const struct filter *f, const struct facts *facts,
 	enum filter_side side, bool *named)
 {
@@ -407,6 +449,8 @@ enum filter_answer filter_judge(const struct filter *f, const struct facts *fact
 	/* The "port" of an echo is its identifier, which no rule means. */
 	if (f->has_ports &&
 		(facts->network == FILTER_ICMP || !port_set_has(&f->ports, facts->dst.port)))
+		return FILTER_NO;
+	if (f->process_count && !match_process(f, facts))
 		return FILTER_NO;
 	bool meant = false;
 	if (f->has_cidrs) {

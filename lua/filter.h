@@ -8,6 +8,7 @@
 
 #include "core/addr.h"
 #include "core/hook.h"
+#include "core/process.h"
 #include "core/sidedoor.h"
 #include "lua/match.h"
 
@@ -81,6 +82,8 @@ struct filter {
 	struct cidr_set own_cidrs;                  /* owned */
 	const struct name_set *names[FILTER_NAMES]; /* borrowed; NULL = no condition */
 	struct name_set own_names[FILTER_NAMES];    /* owned */
+	char **processes; /* owned: paths of executables and short names; NULL = no condition */
+	size_t process_count;
 };
 
 /* Calls @fn with each name that the child was told @ip has, until it returns non-zero. */
@@ -97,6 +100,9 @@ struct facts {
 	uint8_t network;           /* one of FILTER_TCP, ... */
 	filter_names_fn *names_of; /* NULL = none are known */
 	void *names_arg;
+	/* Who made it, or NULL; looked up when a filter asks. NULL = nobody knows. */
+	const struct process *(*process_of)(void *arg);
+	void *process_arg;
 	/* The first bytes. */
 	bool seen;        /* they are here, and the rest holds */
 	bool sni, http;   /* where @name was visible */

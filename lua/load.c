@@ -194,6 +194,7 @@ static void load_use(struct lua_host *h, struct ruleset *rs)
 	struct ruleset *old = h->current;
 	h->current = rs;
 	rs->has_names = named_any(rs);
+	rs->has_process = sandbox_saw_process(rs->vm.L);
 	h->loaded = time(NULL);
 	scripts_set_hooks(h);
 	if (!old)

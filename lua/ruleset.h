@@ -49,9 +49,10 @@ struct ruleset {
 	void *name_arg;
 	filter_names_fn *names_of; /* proof of names; NULL = there is none */
 	void *names_arg;
-	bool has_names; /* some rule or filter has a condition on names */
-	bool loading;   /* handlers may register */
-	bool reloading; /* nsnet.reloading */
+	bool has_process; /* some script may ask for processes */
+	bool has_names;   /* some rule or filter has a condition on names */
+	bool loading;     /* handlers may register */
+	bool reloading;   /* nsnet.reloading */
 	bool default_set, default_deny;
 	struct handlers guards, chain, dialers, greeters, data, packets, closers, starters, exits;
 	struct lookup lookup;

@@ -12,6 +12,8 @@
 #include "lua/strings.h"
 #include "lua/text.h"
 
+#define SAW_PROCESS "nsnet.saw_process"
+
 static const char *const base_names[] = {"_VERSION", "assert", "error", "getmetatable", "ipairs",
 	"next", "pairs", "pcall", "rawequal", "rawget", "rawset", "select", "setmetatable",
 	"tonumber", "tostring", "type", "unpack", "xpcall", NULL};
@@ -96,8 +98,21 @@ static int l_getenv(lua_State *L)
 	return luaL_error(L, "os.getenv(\"%s\") is not allowed; start with --env=%s", name, name);
 }
 
+bool sandbox_saw_process(lua_State *L)
+{
+	lua_getfield(L, LUA_REGISTRYINDEX, SAW_PROCESS);
+	bool saw = lua_toboolean(L, -1);
+	lua_pop(L, 1);
+	return saw;
+}
+
 int sandbox_compile(lua_State *L, const char *text, size_t len, const char *chunk)
 {
+	/* A false alarm costs a lock of the host, see sandbox_saw_process(). */
+	if (memmem(text, len, "process", 7)) {
+		lua_pushboolean(L, true);
+		lua_setfield(L, LUA_REGISTRYINDEX, SAW_PROCESS);
+	}
 	return luaL_loadbufferx(L, text, len, chunk, "t");
 }
 

@@ -25,4 +25,8 @@ void sandbox_seal(lua_State *L);
  * pushes the message and returns a Lua error number. Does not raise but for memory. */
 int sandbox_compile(lua_State *L, const char *text, size_t len, const char *chunk);
 
+/* True if a text that was compiled speaks of "process": then conn.process or process= may be used,
+ * and the host has to be able to look at processes. */
+bool sandbox_saw_process(lua_State *L);
+
 #endif

@@ -113,6 +113,7 @@ void scripts_set_hooks(struct lua_host *h)
 	h->hooks.cancel = hook_cancel;
 	h->hooks.close = hook_close;
 	h->options.policy->by_name = rs->has_names;
+	h->options.policy->by_process = rs->has_process;
 	if (!h->options.default_fixed)
 		h->options.policy->default_deny = rs->default_deny;
 }

@@ -91,6 +91,7 @@ static inline void rig_open(struct rig *r)
 	assert_int_equal(guard_init(&r->guard), 0);
 	assert_int_equal(flow_table_init(&r->table), 0);
 	r->policy.guard = &r->guard;
+	r->policy.logged = true; /* the scripts' messages are looked at, not ours */
 	fflush(NULL);
 	r->saved_stderr = dup(2);
 	r->log = memfd_create("log", MFD_CLOEXEC);
