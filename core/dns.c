@@ -77,7 +77,7 @@ static void send_udp(struct dns *d, const struct addr *src, const struct addr *d
 		.csum_start = (uint16_t)(header - 8),
 		.csum_offset = 6,
 	};
-	struct iovec iov[2] = {{0}, {b->data - header, header + len}};
+	struct iovec iov[2] = {{0}, {b->whole + BUF_HEADROOM - header, header + len}};
 	tun_writev(d->tun, &vh, iov, 2);
 	buf_put(b);
 	d->udp_out++;
