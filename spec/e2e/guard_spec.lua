@@ -55,6 +55,12 @@ describe("the guard", function()
       "1", "7001", "127.0.0.1", "127.0.0.2", "::1", "0.0.0.0", "::", lab.v4.host, lab.v6.host,
       "169.254.169.254", "fd00:ec2::254", "::ffff:127.0.0.1", "::ffff:" .. lab.v4.host })
     assert.equal(11, select(2, answer.out:gsub(" connected", "")))
+    -- The servers write a line when such a connection has ended, by and by: not during the next
+    -- specs, which look for new ones.
+    assert.is_truthy(lab.eventually(function()
+      local lines = (L:read("inner.log") or "") .. L:log()
+      return select(2, lines:gsub("tcp_echo [^\n]*end=[^\n]*\n", "")) == 11
+    end))
   end)
 
   if lab.direct then return end

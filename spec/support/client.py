@@ -226,7 +226,7 @@ def do_hold(host, port, count):
     print("held", len(held), *errors, flush=True)
     sys.stdin.read()
     for sock in held:  # what became of them?
-        sock.settimeout(0.2)
+        sock.settimeout(5)
         sock.sendall(b"alive")
     alive = 0
     for sock in held:
