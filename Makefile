@@ -17,7 +17,7 @@ PACKAGES_TEST = libcmocka-dev lua-busted lua-check clang clang-tidy clang-format
 	libclang-rt-14-dev valgrind iproute2 iputils-ping procps jq util-linux curl wget git scdoc \
 	lintian zsh fish \
 	dropbear-bin openssh-client bind9-dnsutils dnsmasq-base iperf3 python3 less \
-	microsocks tinyproxy-bin libwrap0 tshark
+	microsocks tinyproxy-bin libwrap0 tshark chromium
 PACKAGES_BENCH = passt slirp4netns
 
 # --- flags ---------------------------------------------------------------------------------------
@@ -57,6 +57,7 @@ archives = $(if $(filter-out /%,$(foreach l,$(1),$(shell $(CC) -print-file-name=
 CORE_SRC := $(wildcard core/*.c core/lwip/*.c)
 LUA_SRC  := $(wildcard lua/*.c)
 LUA_LIB  := $(sort $(wildcard lua/nsnet/*.lua))
+PAGE_SRC := core/report/page.html $(wildcard core/report/*.css core/report/*.js)
 SHIM_SRC := $(wildcard container-shim/*.c)
 LWIP_SRC := $(addprefix src/core/,tcp_in.c tcp.c tcp_out.c def.c inet_chksum.c init.c ip.c mem.c \
 	memp.c netif.c pbuf.c timeouts.c ipv4/ip4.c ipv4/ip4_addr.c ipv6/ip6.c ipv6/ip6_addr.c \
@@ -67,7 +68,7 @@ FUZZ_SRC := $(wildcard spec/fuzz/*_fuzz.c)
 
 OBJ = $(patsubst %.c,$(B)/obj/%.o,$(1))
 LWIP_OBJ := $(LWIP_SRC:src/core/%.c=$(B)/obj/lwip/%.o)
-HOST_OBJ := $(call OBJ,$(CORE_SRC) $(LUA_SRC) lua/modules.c) $(LWIP_OBJ)
+HOST_OBJ := $(call OBJ,$(CORE_SRC) $(LUA_SRC) core/page.c lua/modules.c) $(LWIP_OBJ)
 SHIM_OBJ := $(call OBJ,$(SHIM_SRC))
 # The shim is a tenth of the size with musl, and on a virtual machine starts a millisecond sooner:
 # glibc asks the processor for its features dozens of times, each a trap there.
@@ -153,6 +154,11 @@ $(B)/obj/lwip/%.o: $(LWIP_DIR)/src/core/%.c $(B)/flags
 	$(Q)mkdir -p $(@D); $(COMPILE) -c -o $@ $<
 $(B)/obj/lua/modules.o: $(B)/obj/lua/modules.c
 	$(Q)$(COMPILE) -c -o $@ $<
+$(B)/obj/core/page.o: $(B)/obj/core/page.c
+	$(Q)$(COMPILE) -c -o $@ $<
+$(B)/obj/core/page.c: core/report/embed.lua $(PAGE_SRC) $(B)/flags
+	$(SAY) EMBED $@
+	$(Q)mkdir -p $(@D); $(LUAJIT) core/report/embed.lua $@ $(PAGE_SRC)
 $(B)/obj/lua/modules.c: lua/embed.lua $(LUA_LIB) $(B)/flags
 	$(SAY) EMBED $@
 	$(Q)mkdir -p $(@D); $(LUAJIT) lua/embed.lua $@ $(LUA_LIB)
@@ -168,7 +174,7 @@ $(COMPLETE): $(B)/completion/%: core/completion.lua $(B)/nsnet-host
 # A changed flag, or a source that came or went, rebuilds as a changed file does.
 $(B)/flags: FORCE
 	$(Q)mkdir -p $(@D); printf '%s\n' '$(CC) $(CFLAGS) $(OURS) $(CPPFLAGS) $(LDFLAGS)' \
-		'$(DEPS_CFLAGS) $(LUA_CFLAGS) $(LWIP_DIR) $(LUA_LIB)' '$(HOST_OBJ) $(SHIM_BIN_OBJ)' \
+		'$(DEPS_CFLAGS) $(LUA_CFLAGS) $(LWIP_DIR) $(LUA_LIB) $(PAGE_SRC)' '$(HOST_OBJ) $(SHIM_BIN_OBJ)' \
 		>$@.new; if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
 # --- tests ---------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@
 #include "log.h"
 #include "options.h"
 #include "preflight.h"
+#include "report.h"
 #include "tools.h"
 
 /* A first word that is no command to run. Behind "--" it is one all the same. */
@@ -39,9 +40,16 @@ static int run_test(struct options *o, const struct inherit *inherit)
 	return tools_test(o);
 }
 
+static int run_report(struct options *o, const struct inherit *inherit)
+{
+	UNUSED(inherit);
+	return report_run(o->argc, o->argv);
+}
+
 static const struct subcommand subcommands[] = {
 	{"ctl", "ctl [--pid PID] [--json] COMMAND [ARGUMENT]", run_ctl},
 	{"doctor", "doctor", run_doctor},
+	{"report", "report LOG.jsonl [-o PAGE.html]", run_report},
 	{"test", "test [-v] [--coverage] FILE...", run_test},
 };
 
