@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -33,6 +34,14 @@ static void deny_by_guard(struct decision *d, enum guard_class class)
 		guard_class_name(class));
 }
 
+/* A process names itself: what is not plain text could speak to the terminal. */
+static bool is_plain(const char *text)
+{
+	while (*text > ' ' && *text < 0x7f)
+		text++;
+	return !*text;
+}
+
 /* A denial is said even where nobody asked for a log; a drop, which is to be silent, is not. */
 static void report(struct policy *p, const struct flow *f)
 {
@@ -40,7 +49,9 @@ static void report(struct policy *p, const struct flow *f)
 	const struct decision *d = &f->decision;
 	const char *verb = d->verdict == VERDICT_DENY ? "denied" : "dropped";
 	const bool guard = d->rule && strcmp(d->rule, "guard") == 0;
-	char text[FLOW_TEXT_MAX];
+	const char *name = p->name_of ? p->name_of(p->name_arg, f) : NULL;
+	const char *who = f->process && is_plain(f->process->name) ? f->process->name : NULL;
+	char text[FLOW_TEXT_MAX], about[320] = "";
 	unsigned long missed;
 
 	if (p->logged && !(guard && d->verdict == VERDICT_DENY))
@@ -51,12 +62,15 @@ static void report(struct policy *p, const struct flow *f)
 		return;
 	if (missed)
 		log_warn("%lu more denials are not shown; see --log", missed);
+	if (name || who)
+		snprintf(about, sizeof(about), " (%s%s%s)", name ? name : "",
+			name && who ? ", by " : "", who ? who : "");
 	if (guard && d->verdict == VERDICT_DENY)
-		log_warn("%s %s: %s is closed to the command; name the address in a rule, or see "
+		log_warn("%s %s%s: %s is closed to the command; name the address in a rule, or see "
 			 "--allow-host",
-			verb, flow_format(f, text), d->reason);
+			verb, flow_format(f, text), about, d->reason);
 	else
-		log_warn("%s %s by %s%s%s", verb, flow_format(f, text),
+		log_warn("%s %s%s by %s%s%s", verb, flow_format(f, text), about,
 			d->rule ? d->rule : "a rule", d->reason ? ": " : "",
 			d->reason ? d->reason : "");
 }

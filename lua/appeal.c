@@ -70,8 +70,15 @@ enum verdict appeal_end(struct connection *c, enum verdict v, struct decision *d
 		d->rule = strdup("default");
 	else if (v != VERDICT_DENY && v != VERDICT_DROP && same_way(c, v, d))
 		return VERDICT_ALLOW;
-	if (!d->reason)
-		d->reason = visible_text(c->preface);
+	char *seen = visible_text(c->preface), *both = NULL;
+	if (d->reason && seen && asprintf(&both, "%s (%s)", d->reason, seen) < 0)
+		both = NULL;
+	if (both || !d->reason) {
+		free(d->reason);
+		d->reason = both ? both : seen;
+	}
+	if (seen != d->reason)
+		free(seen);
 	return VERDICT_DENY;
 }
 

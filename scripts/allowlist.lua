@@ -1,15 +1,20 @@
 -- SPDX-License-Identifier: MIT
--- allowlist.lua - only the networks in a file are reachable. One a line, '#' begins a comment:
+-- allowlist.lua - only the names in a file are reachable, on every port of TCP. One a line, '#'
+-- begins a comment:
 --
---   203.0.113.0/24      # the office
---   2001:db8:10::/48
+--   example.com         # this name
+--   .example.org        # this name and all below it
+--   *.example.net       # only what is below it
 --
--- The file is "allowlist.txt" beside this script; a long one costs nothing per connection.
+-- The file is "allowlist.txt" beside this script; a long one costs nothing per connection. What a
+-- name means, and what else is closed so that it does: lua/README.md, "Names".
 --
 --   nsnet-host -s allowlist.lua -- COMMAND
 
 nsnet.default(nsnet.deny)
 
 nsnet.rules {
-  { name = "allowlist.txt", cidr = nsnet.cidrs "allowlist.txt", nsnet.allow },
+  { name = "allowlist.txt", domain = nsnet.domains "allowlist.txt", nsnet.allow },
+  { name = "not in allowlist.txt", network = { "tcp", "udp" },
+    nsnet.deny "add its name to allowlist.txt to allow it" },
 }

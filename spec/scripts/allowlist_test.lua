@@ -3,15 +3,27 @@ local t = require "nsnet.test"
 
 t.describe("allowlist.lua", function()
   local rules = t.load "../../scripts/allowlist.lua"
+  local github = "203.0.113.7:443"
 
-  t.it("lets through what the file names, on every port and network", function()
-    t.allowed(rules:connect { dst = "203.0.113.7:443" }, "allowlist.txt")
-    t.allowed(rules:connect { dst = "[2001:db8:10::7]:22" }, "allowlist.txt")
-    t.allowed(rules:flow { network = "udp", dst = "203.0.113.7:53" }, "allowlist.txt")
+  t.it("lets through what the file names", function()
+    t.allowed(rules:connect { dst = github, dns = "github.com", sni = "github.com" },
+      "allowlist.txt")
+    t.allowed(rules:connect { dst = "[2001:db8::7]:22", dns = "raw.githubusercontent.com" },
+      "allowlist.txt")
   end)
 
-  t.it("denies everything else", function()
-    t.denied(rules:connect { dst = "100.64.0.7:443" }, "default")
-    t.denied(rules:connect { dst = "[2001:db9::7]:443" }, "default")
+  t.it("denies an address that was not asked for by a name", function()
+    t.denied(rules:connect { dst = github, sni = "github.com" }, "not in allowlist.txt")
+    t.denied(rules:connect { dst = github, dns = "api.github.com" }, "not in allowlist.txt")
+  end)
+
+  t.it("denies another name on the same address", function()
+    t.denied(rules:connect { dst = github, dns = "github.com", sni = "evil.example" },
+      "not in allowlist.txt")
+  end)
+
+  t.it("denies what shows no name", function()
+    t.denied(rules:flow { network = "udp", dst = github, dns = "github.com" },
+      "not in allowlist.txt")
   end)
 end)
