@@ -145,7 +145,7 @@ static void a_pipe_that_nobody_empties_costs_lines_and_no_more(void **state)
 	/* Some are in the pipe, and not more than its size and ours wait. */
 	assert_in_range(atoi(f.flow.decision.reason), 26, 40);
 	rig_end(&r, &f, FLOW_CAUSE_DENIED);
-	assert_string_equal(rig_log(&r), "");
+	assert_null(strstr(rig_log(&r), "lost"));
 	close(reader);
 	rig_close(&r);
 }
