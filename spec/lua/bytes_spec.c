@@ -45,7 +45,9 @@ static void first_bytes_decide(void **state)
 	open_flow(&r, &f);
 	assert_int_equal(show(&r, &f, "\x16\x03", true), VERDICT_ALLOW);
 	rig_end(&r, &f, FLOW_CAUSE_CLOSED);
-	assert_string_equal(rig_log(&r), "nsnet-host: 443\\x0916\nnsnet-host: 443\\x092\n");
+	const char *log = rig_log(&r);
+	assert_has(log, "nsnet-host: 443\\x0916\n");
+	assert_has(log, "nsnet-host: 443\\x092\n");
 	/* Nobody wants those of another port. */
 	assert_true(rig_ask(&r, &f, IPPROTO_TCP, "198.51.100.7:80"));
 	assert_false(f.flow.decision.first_bytes);
@@ -92,7 +94,9 @@ static void peek_waits_for_more_and_consumes_nothing(void **state)
 	open_flow(&r, &f);
 	assert_int_equal(show(&r, &f, "a", true), VERDICT_MORE);
 	rig_end(&r, &f, FLOW_CAUSE_CHILD_RESET);
-	assert_string_equal(rig_log(&r), "nsnet-host: abcde\nnsnet-host: abcd\n");
+	const char *log = rig_log(&r);
+	assert_has(log, "nsnet-host: abcde\n");
+	assert_has(log, "nsnet-host: abcd\n");
 	rig_close(&r);
 }
 
