@@ -46,9 +46,17 @@ static int run_report(struct options *o, const struct inherit *inherit)
 	return report_run(o->argc, o->argv);
 }
 
+static int run_explain(struct options *o, const struct inherit *inherit)
+{
+	UNUSED(inherit);
+	return tools_explain(o);
+}
+
 static const struct subcommand subcommands[] = {
 	{"ctl", "ctl [--pid PID] [--json] COMMAND [ARGUMENT]", run_ctl},
 	{"doctor", "doctor", run_doctor},
+	{"explain", "explain -s FILE... tcp|udp|icmp ADDRESS [--name NAME] [--sni NAME]",
+		run_explain},
 	{"report", "report LOG.jsonl [-o PAGE.html]", run_report},
 	{"test", "test [-v] [--coverage] FILE...", run_test},
 };

@@ -149,6 +149,11 @@ static const struct row rows[] = {
 		pcap_size_mb, 1, 1e6),
 	WHOLE(0, "pcap-files", "N", "and keep the last N of them [all]", pcap_files, 1, 99999),
 
+	HEADING("Of nsnet-host explain"),
+	TEXT(0, "name", "NAME", "what the command was told the address is of", name),
+	TEXT(0, "sni", "NAME", "it begins with TLS and names this server", sni),
+	TEXT(0, "http-host", "NAME", "it begins with HTTP and names this host", http_host),
+
 	HEADING("Of nsnet-host test"),
 	FLAG(0, "coverage", "show which rules and handlers were of use", coverage),
 

@@ -13,4 +13,7 @@
 /* nsnet-host test [-v] [--coverage] FILE... */
 int tools_test(struct options *o);
 
+/* nsnet-host explain [OPTION]... tcp|udp|icmp ADDRESS [OPTION]... */
+int tools_explain(struct options *o);
+
 #endif

@@ -43,6 +43,7 @@ struct stage {
 	 * away), -ENODATA for "there, but nobody plays it", or how connect() fails. */
 	int (*reach)(void *arg, const struct flow *f);
 	void *reach_arg;
+	bool no_dial; /* nothing is dialed, not even by scripts' dialers: a verdict is enough */
 	const struct world *world; /* borrowed; NULL = the real one */
 };
 

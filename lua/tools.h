@@ -21,4 +21,24 @@ struct testrun_options {
  * failed; 66: a file cannot be read; 70: a file or script is wrong; the worst of all files. */
 int testrun(const struct testrun_options *o);
 
+/* nsnet-host explain: how the rules come to a verdict about one flow. Nothing is dialed for it,
+ * but handlers that ask somebody do ask. */
+struct explain_options {
+	const char *const *script; /* paths, or code where code[i] */
+	const bool *code;
+	size_t count;
+	const char *env;
+	bool default_set, default_deny, insecure_perms, allow_host;
+	const char *network, *address; /* "tcp", "192.0.2.1:443" */
+	const char *name;      /* what the command was told the address is of; NULL = nothing */
+	const char *sni;       /* NULL = nothing is said */
+	const char *http_host; /* likewise */
+};
+
+#define EXPLAIN_DENIED 1
+#define EXPLAIN_UNDECIDED 3 /* only the first bytes can tell, and they were not given */
+
+/* Returns the exit status: 0 (let through), one of the above, 2 (usage), 66, 70. */
+int explain(const struct explain_options *o);
+
 #endif

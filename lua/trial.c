@@ -168,6 +168,10 @@ static int trial_go(struct trial *t)
 		return 0;
 	}
 	flow_set_state(f, FLOW_STATE_DIALING);
+	if (t->stage->no_dial) {
+		trial_connected(t, -1, 0);
+		return 0;
+	}
 	int rc = policy_dial(&t->stage->policy, f);
 	if (rc == -EINPROGRESS)
 		return rc;

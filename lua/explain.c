@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/base.h"
+#include "core/dname.h"
+#include "core/guard.h"
+#include "core/log.h"
+#include "lua/tools.h"
+#include "lua/trial.h"
+#include "lua/verdict.h"
+
+#define STATUS_USAGE 2
+#define STATUS_SOFTWARE 70
+
+#define FIRST_MAX 1024
+
+struct explain {
+	const struct explain_options *o;
+	struct stage stage;
+	struct trial trial;
+	struct flow_key key;
+	bool done; /* the step that waited */
+};
+
+static int usage(const char *what, const char *value, const char *remedy)
+{
+	log_error("explain: %s '%s': %s", what, value, remedy);
+	return STATUS_USAGE;
+}
+
+static int read_flow(struct explain *e)
+{
+	const struct explain_options *o = e->o;
+	const char *network = o->network;
+	char name[DNAME_MAX];
+	bool icmp = !strcmp(network, "icmp");
+	e->key.proto = icmp ? IPPROTO_ICMP : !strcmp(network, "udp") ? IPPROTO_UDP : IPPROTO_TCP;
+	if (!icmp && strcmp(network, "udp") != 0 && strcmp(network, "tcp") != 0)
+		return usage("network", network, "say tcp, udp or icmp");
+	if (addr_parse(&e->key.dst, o->address) || icmp == (e->key.dst.port != 0))
+		return usage("destination", o->address,
+			icmp ? "give an IP address without a port"
+			     : "give an IP address and a port, as 192.0.2.1:443 or "
+			       "[2001:db8::1]:443; --name tells what it is known as");
+	const char *names[] = {o->name, o->sni, o->http_host};
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		if (names[i] && dname_normalise(name, names[i], strlen(names[i])) < 0)
+			return usage("name", names[i], "that is no host name");
+	}
+	if ((o->sni || o->http_host) && e->key.proto != IPPROTO_TCP)
+		return usage("--sni or --http-host with", network, "only tcp has first bytes");
+	return 0;
+}
+
+/* --- what the command says first ------------------------------------------------------------- */
+
+static uint8_t *put16(uint8_t *p, size_t n)
+{
+	*p++ = (uint8_t)(n >> 8);
+	*p++ = (uint8_t)n;
+	return p;
+}
+
+/* A ClientHello (RFC 8446 4.1.2) that names @name (RFC 6066 3). Its length. */
+static size_t client_hello(uint8_t *out, const char *name)
+{
+	static const uint8_t suites[] = {0, 0, 2, 0x13, 1, 1, 0}; /* no session, one suite */
+	size_t n = strlen(name), hello = 2 + 32 + sizeof(suites) + 2 + 9 + n;
+	uint8_t *p = out;
+	*p++ = 22; /* a record: handshake */
+	p = put16(p, 0x301);
+	p = put16(p, 4 + hello);
+	*p++ = 1; /* client_hello */
+	*p++ = 0;
+	p = put16(p, hello);
+	p = put16(p, 0x303);
+	memset(p, 'r', 32);
+	p += 32;
+	memcpy(p, suites, sizeof(suites));
+	p += sizeof(suites);
+	p = put16(p, 9 + n);
+	p = put16(p, 0); /* server_name */
+	p = put16(p, 5 + n);
+	p = put16(p, 3 + n);
+	*p++ = 0; /* host_name */
+	p = put16(p, n);
+	memcpy(p, name, n);
+	return (size_t)(p - out) + n;
+}
+
+static size_t first_bytes(const struct explain_options *o, uint8_t *out)
+{
+	if (o->sni)
+		return client_hello(out, o->sni);
+	if (!o->http_host)
+		return 0;
+	return (size_t)snprintf((char *)out, FIRST_MAX, "GET / HTTP/1.1\r\nHost: %s\r\n\r\n",
+		o->http_host);
+}
+
+/* --- asking ---------------------------------------------------------------------------------- */
+
+static void on_step(void *arg)
+{
+	struct explain *e = arg;
+	e->done = true;
+}
+
+/* Waits for a step that returned @rc. */
+static void settle(struct explain *e, int rc)
+{
+	if (rc == -EINPROGRESS) {
+		while (!e->done)
+			ev_run(e->stage.loop, EVRUN_ONCE);
+	}
+	e->done = false;
+}
+
+static void ask(struct explain *e)
+{
+	uint8_t first[FIRST_MAX];
+	struct trial *t = &e->trial;
+	size_t n = first_bytes(e->o, first);
+	settle(e, trial_ask(t, &e->key));
+	if (n && t->flow.state == FLOW_STATE_OPEN && t->flow.decision.first_bytes)
+		settle(e, trial_say(t, first, n, true));
+	/* A rule that wants more than there is gets its answer: no more comes. */
+	if (n && t->flow.state == FLOW_STATE_OPEN && t->flow.decision.first_bytes)
+		settle(e, trial_say(t, "", 0, false));
+}
+
+/* --- telling --------------------------------------------------------------------------------- */
+
+static void tell_notes(const struct trial *t)
+{
+	static const char *const events[] = {
+		[TRACE_SKIPPED] = "no match",
+		[TRACE_LATER] = "depends on the first bytes",
+		[TRACE_SILENT] = "no opinion",
+		[TRACE_FAILED] = "error",
+	};
+	for (size_t i = 0; i < t->notes; i++) {
+		const struct trial_note *n = &t->note[i];
+		printf("%-15s %-36s %s%s%s\n", n->kind, n->where,
+			n->event == TRACE_VERDICT ? verdict_word(n->verdict) : events[n->event],
+			n->reason ? ": " : "", n->reason ? n->reason : "");
+	}
+}
+
+/* What the guard thinks of where it would go. */
+static void tell_guard(struct explain *e)
+{
+	const struct decision *d = &e->trial.flow.decision;
+	char text[ADDR_TEXT_MAX];
+	const struct addr *a = d->target.v ? &d->target : &e->key.dst;
+	enum guard_class class = guard_classify(&e->stage.guard, a);
+	printf("%-15s %-36s %s%s\n", "guard of host", addr_format(a, false, text),
+		class == GUARD_CLASS_PUBLIC ? "open" : guard_class_name(class),
+		class == GUARD_CLASS_PUBLIC ? ""
+			: d->named          ? ", opened by the rule"
+					    : ", closed");
+}
+
+static int tell(struct explain *e)
+{
+	static const char *const styles[] = {
+		[DENY_STYLE_REFUSE] = " (refuse)",
+		[DENY_STYLE_UNREACHABLE] = " (unreachable)",
+		[DENY_STYLE_PROHIBITED] = " (prohibited)",
+		[DENY_STYLE_RESET] = " (reset)",
+	};
+	const struct decision *d = &e->trial.flow.decision;
+	enum verdict v = trial_verdict(&e->trial);
+	bool ends = v == VERDICT_DENY || v == VERDICT_DROP;
+	char text[ADDR_TEXT_MAX];
+	tell_notes(&e->trial);
+	tell_guard(e);
+	printf("%s%s by %s%s%s\n", verdict_word(v), v == VERDICT_DENY ? styles[d->style] : "",
+		d->rule ? d->rule : "default", d->reason ? ": " : "", d->reason ? d->reason : "");
+	if (ends)
+		return EXPLAIN_DENIED;
+	printf("goes to %s\n", addr_format(&d->target, e->key.proto != IPPROTO_ICMP, text));
+	if (!d->first_bytes)
+		return 0;
+	printf("for now: the first bytes decide; give --sni NAME or --http-host NAME\n");
+	return EXPLAIN_UNDECIDED;
+}
+
+static int load(struct explain *e)
+{
+	const struct explain_options *o = e->o;
+	int err = 0;
+	for (size_t i = 0; i < o->count && !err; i++)
+		err = o->code[i] ? lua_host_add_code(e->stage.host, "-e", o->script[i])
+				 : lua_host_add_file(e->stage.host, o->script[i]);
+	e->stage.no_dial = true;
+	e->stage.guard.allow_host = o->allow_host;
+	e->stage.policy.default_deny = o->default_deny;
+	if (!err && o->name)
+		err = stage_learn(&e->stage, &e->key.dst, o->name);
+	if (err) {
+		log_error("explain: %s", strerror(-err));
+		return STATUS_SOFTWARE;
+	}
+	int status = stage_load(&e->stage);
+	return status ? status : lua_host_start(e->stage.host);
+}
+
+int explain(const struct explain_options *o)
+{
+	struct explain e = {.o = o};
+	int status = read_flow(&e);
+	if (status)
+		return status;
+	struct lua_options lo = {.loop = ev_default_loop(EVFLAG_AUTO),
+		.env_allow = o->env,
+		.insecure_perms = o->insecure_perms,
+		.default_fixed = o->default_set};
+	int err = lo.loop ? stage_init(&e.stage, &lo, &trial_watch) : -ENOMEM;
+	if (err) {
+		log_error("explain: cannot start: %s", strerror(-err));
+		return STATUS_SOFTWARE;
+	}
+	status = load(&e);
+	if (!status) {
+		trial_init(&e.trial, &e.stage, on_step, &e);
+		e.trial.name = o->name ? strdup(o->name) : NULL;
+		ask(&e);
+		status = tell(&e);
+		trial_fini(&e.trial);
+	}
+	stage_fini(&e.stage);
+	return status;
+}
