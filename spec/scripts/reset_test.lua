@@ -1,0 +1,9 @@
+-- SPDX-License-Identifier: MIT
+local t = require "nsnet.test"
+
+t.it("reset.lua limits every connection, and decides nothing", function()
+  local want = { reset_after = 100000 }
+  local rules = t.load "../../scripts/reset.lua"
+  t.same(t.allowed(rules:connect { dst = "198.51.100.7:80" }, "default").limits, want)
+  t.same(t.allowed(rules:connect { dst = "[2001:db8::7]:80" }, "default").limits, want)
+end)
