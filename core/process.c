@@ -46,7 +46,8 @@ pid_t process_parent(pid_t pid, char *name)
 	char stat[512], *open_paren, *close_paren;
 	ssize_t n = read_file(pid, "stat", stat, sizeof(stat) - 1);
 	size_t len;
-	int parent;
+	long parent;
+	char *end;
 
 	if (n < 0)
 		return (pid_t)n;
@@ -54,8 +55,10 @@ pid_t process_parent(pid_t pid, char *name)
 	/* "pid (name) state ppid": the name may have any characters, parentheses too. */
 	open_paren = strchr(stat, '(');
 	close_paren = strrchr(stat, ')');
-	if (!open_paren || !close_paren || close_paren < open_paren ||
-		sscanf(close_paren + 1, " %*c %d", &parent) != 1)
+	if (!open_paren || !close_paren || close_paren < open_paren || strlen(close_paren) < 5)
+		return -EPROTO;
+	parent = strtol(close_paren + 4, &end, 10);
+	if (end == close_paren + 4 || parent < 0 || parent > INT_MAX)
 		return -EPROTO;
 	if (name) {
 		len = (size_t)(close_paren - open_paren - 1);
@@ -64,7 +67,7 @@ pid_t process_parent(pid_t pid, char *name)
 		memcpy(name, open_paren + 1, len);
 		name[len] = '\0';
 	}
-	return parent;
+	return (pid_t)parent;
 }
 
 static void read_argv(struct process *p)

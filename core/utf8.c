@@ -3,32 +3,32 @@
 
 #include <string.h>
 
-size_t utf8_length(const char *text, size_t len, uint32_t *out)
+size_t utf8_length(const char *s, size_t n, uint32_t *c)
 {
 	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-	const unsigned char *s = (const unsigned char *)text;
-	uint32_t c;
-	size_t n;
+	const unsigned char *at = (const unsigned char *)s;
+	uint32_t value;
+	size_t len;
 
-	if (!len)
+	if (!n)
 		return 0;
-	c = s[0];
-	n = c < 0x80 ? 1 : c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : 2;
-	if (n > 1) {
-		if (c < 0xc2 || c > 0xf4 || n > len)
+	value = at[0];
+	len = value < 0x80 ? 1 : value >= 0xf0 ? 4 : value >= 0xe0 ? 3 : 2;
+	if (len > 1) {
+		if (value < 0xc2 || value > 0xf4 || len > n)
 			return 0;
-		c &= 0xffu >> (n + 1);
-		for (size_t i = 1; i < n; i++) {
-			if ((s[i] & 0xc0) != 0x80)
+		value &= 0xffu >> (len + 1);
+		for (size_t i = 1; i < len; i++) {
+			if ((at[i] & 0xc0) != 0x80)
 				return 0;
-			c = c << 6 | (s[i] & 0x3f);
+			value = value << 6 | (at[i] & 0x3f);
 		}
-		if (c < least[n] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
+		if (value < least[len] || value > 0x10ffff || (value >= 0xd800 && value <= 0xdfff))
 			return 0;
 	}
-	if (out)
-		*out = c;
-	return n;
+	if (c)
+		*c = value;
+	return len;
 }
 
 bool utf8_deceives(uint32_t c)

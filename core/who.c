@@ -211,6 +211,7 @@ static void search_namespace(struct search *s, const struct who *w)
 {
 	struct dirent *e;
 	DIR *d = opendir("/proc");
+	pid_t pid;
 
 	if (!d)
 		return;
@@ -218,8 +219,9 @@ static void search_namespace(struct search *s, const struct who *w)
 	while ((e = readdir(d)) && !s->unsure) {
 		if (e->d_name[0] < '1' || e->d_name[0] > '9' || !in_namespace(w, e->d_name))
 			continue;
-		add(s, (pid_t)atoi(e->d_name));
-		look_at(s, (pid_t)atoi(e->d_name));
+		pid = (pid_t)strtol(e->d_name, NULL, 10);
+		add(s, pid);
+		look_at(s, pid);
 	}
 	closedir(d);
 }
