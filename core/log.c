@@ -31,7 +31,7 @@ bool log_enabled(enum log_level level)
 	return level <= threshold;
 }
 
-/* The length of the harmless character at the @n bytes @s, or 0 if the first byte must be escaped. */
+/* The length of the harmless character at the @n bytes @s, or 0: the first byte must be escaped. */
 static size_t harmless(const char *s, size_t n)
 {
 	uint32_t c;

@@ -62,8 +62,8 @@ int policy_dial(struct policy *p, struct flow *f);
 /* A dialer's late answer: takes @fd (or a negative errno). Calls f->ops->dialed(). */
 void policy_dialed(struct policy *p, struct flow *f, int fd, const void *early, size_t n);
 
-/* The process that @f belongs to (lent until the flow's end), or NULL. Looked up when it is asked for
- * first; not after the flow has ended. */
+/* The process that @f belongs to (lent until the flow's end), or NULL. Looked up when it is asked
+ * for first; not after the flow has ended. */
 const struct process *policy_process(struct policy *p, const struct flow *f);
 
 /* Asks the guard about @f once more: the host's addresses may be others than when it was allowed.
