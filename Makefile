@@ -246,7 +246,7 @@ $(B)/lint/%.h.ok: %.h
 	$(Q)mkdir -p $(@D); $(CC) $(OURS) $(WALL) -Werror -fsyntax-only -MD -MP -MF $@.d -MT $@ -x c $<; touch $@
 $(B)/lint/%.tidy: %.c .clang-tidy
 	$(Q)mkdir -p $(@D); $(CC) $(OURS) $(WALL) -M -MP -MF $@.d -MT $@ $<
-	$(Q)clang-tidy --quiet $< -- $(OURS) $(WALL) 2>/dev/null; touch $@
+	$(Q)clang-tidy --quiet $< -- $(OURS) $(WALL) 2>/dev/null && touch $@
 
 # --- the rest ------------------------------------------------------------------------------------
 

@@ -59,20 +59,20 @@ local function bash(options, subcommands)
 # bash completion for nsnet-host
 _nsnet_host()
 {
-	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} i
+    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} i
 
-	# The first word that is neither an option nor its value begins the command.
-	for ((i = 1; i < COMP_CWORD; i++)); do
-		case ${COMP_WORDS[i]} in
-		--) _nsnet_host_command $((i + 1)); return ;;
-		]] .. select_options(options, function(k) return k ~= nil end) .. [[) ((i++)) ;;
-		-*) ;;
-		]] .. table.concat(subcommands, "|") .. [[) break ;;
-		*) _nsnet_host_command "$i"; return ;;
-		esac
-	done
-	case $prev in
-	]] .. file .. [[) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+    # The first word that is neither an option nor its value begins the command.
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        case ${COMP_WORDS[i]} in
+        --) _nsnet_host_command $((i + 1)); return ;;
+        ]] .. select_options(options, function(k) return k ~= nil end) .. [[) ((i++)) ;;
+        -*) ;;
+        ]] .. table.concat(subcommands, "|") .. [[) break ;;
+        *) _nsnet_host_command "$i"; return ;;
+        esac
+    done
+    case $prev in
+    ]] .. file .. [[) COMPREPLY=($(compgen -f -- "$cur")); return ;;
 ]] }
   for _, o in ipairs(options) do
     local words = kind_of(o)
@@ -82,27 +82,27 @@ _nsnet_host()
     end
   end
   out[#out + 1] = "\t" .. free .. [[) return ;;
-	esac
-	if [[ $cur == -* ]] .. "]]" .. [[; then
-		COMPREPLY=($(compgen -W ']] .. table.concat(all, " ") .. [[' -- "$cur"))
-	elif ((i == COMP_CWORD)); then
-		COMPREPLY=($(compgen -W ']] .. table.concat(subcommands, " ") .. [[' -- "$cur"))
-		COMPREPLY+=($(compgen -c -- "$cur"))
-	else
-		COMPREPLY=($(compgen -f -- "$cur"))
-	fi
+    esac
+    if [[ $cur == -* ]] .. "]]" .. [[; then
+        COMPREPLY=($(compgen -W ']] .. table.concat(all, " ") .. [[' -- "$cur"))
+    elif ((i == COMP_CWORD)); then
+        COMPREPLY=($(compgen -W ']] .. table.concat(subcommands, " ") .. [[' -- "$cur"))
+        COMPREPLY+=($(compgen -c -- "$cur"))
+    else
+        COMPREPLY=($(compgen -f -- "$cur"))
+    fi
 }
 
 # Completes word $1 and what follows as a command of its own.
 _nsnet_host_command()
 {
-	if declare -F _command_offset >/dev/null; then
-		_command_offset "$1"
-	elif (($1 == COMP_CWORD)); then
-		COMPREPLY=($(compgen -c -- "${COMP_WORDS[COMP_CWORD]}"))
-	else
-		COMPREPLY=($(compgen -f -- "${COMP_WORDS[COMP_CWORD]}"))
-	fi
+    if declare -F _command_offset >/dev/null; then
+        _command_offset "$1"
+    elif (($1 == COMP_CWORD)); then
+        COMPREPLY=($(compgen -c -- "${COMP_WORDS[COMP_CWORD]}"))
+    else
+        COMPREPLY=($(compgen -f -- "${COMP_WORDS[COMP_CWORD]}"))
+    fi
 }
 complete -o filenames -F _nsnet_host nsnet-host
 ]]
@@ -136,8 +136,8 @@ local function fish(options, subcommands)
   local out = { [[
 # fish completion for nsnet-host
 function __nsnet_host_before_command
-	set -l words (commandline -opc)
-	not string match -qr -- '^[^-]' $words[2..-1]
+    set -l words (commandline -opc)
+    not string match -qr -- '^[^-]' $words[2..-1]
 end
 complete -c nsnet-host -n __nsnet_host_before_command -f -a ']] ..
     table.concat(subcommands, " ") .. [['

@@ -14,7 +14,7 @@
 #include "core/gate.h"
 #include "core/log.h"
 
-/* The whole data plane against a hostile child: sequences of frames into the device, what policy and
+/* The whole plane against a hostile child: sequences of frames into the device, what policy and
  * dialers say, what the world does and the clock, all from the input. The world is socket pairs;
  * the resolver asks in a network namespace of its own, where nobody answers. What the host writes
  * must be whole packets, and at the end nothing may be left: no flow, no buffer, no descriptor. */
