@@ -238,13 +238,13 @@ static void turn(struct detour *d, int rc)
 		write = drain_up(d);
 		rc = drain_down(d);
 	}
+	/* Room that drain_up() made in its lane. */
+	if (rc == 0 && !write && d->child->inbox.len && !d->held && !lane_full(&d->up))
+		rc = fill_up(d);
 	if (rc < 0) {
 		d->fn(d->arg, RELAY_END_ABORTED); /* last: @d may be gone */
 		return;
 	}
-	/* Room that drain_up() made in its lane. */
-	if (!write && d->child->inbox.len && !d->held && !lane_full(&d->up))
-		rc = fill_up(d);
 	if (d->failed && d->down_shut) {
 		d->fn(d->arg, RELAY_END_WORLD_RESET);
 		return;

@@ -68,15 +68,16 @@ static void dialing_next(struct dialing *d)
 		struct dialing_try *t = &d->try[d->next];
 		t->dialing = d;
 		int err = dialing_try(t, &d->list[d->next++]);
-		if (!err) {
-			t->running = true;
-			if (d->next < d->len) {
-				ev_timer_set(&d->stagger, STAGGER_SECONDS, 0.);
-				ev_timer_start(d->loop, &d->stagger);
-			}
-			return;
+		if (err) {
+			d->error = -err;
+			continue;
 		}
-		d->error = -err;
+		t->running = true;
+		if (d->next < d->len) {
+			ev_timer_set(&d->stagger, STAGGER_SECONDS, 0.);
+			ev_timer_start(d->loop, &d->stagger);
+		}
+		return;
 	}
 	if (!dialing_busy(d))
 		dialing_end(d, -1, failure_of_errno(d->error), strerror(d->error));
