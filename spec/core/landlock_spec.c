@@ -120,6 +120,7 @@ static int look_at_sleeper(void)
 static void processes_can_be_seen_if_need_be(void **state)
 {
 	(void)state;
+	needs_a_cage();
 	sleeper = fork();
 	assert_int_not_equal(sleeper, -1);
 	if (sleeper == 0) {
