@@ -66,14 +66,14 @@ static int print_help(void)
 	puts("usage: nsnet-host [OPTION]... -- CMD [ARG]...\n"
 	     "       nsnet-host [OPTION]... --pid PID | --netns FILE\n"
 	     "       nsnet-host --check -s FILE...");
-	for (size_t i = 0; i < ARRAY_SIZE(subcommands); i++)
+	for (size_t i = 0; i < ARRAY_LEN(subcommands); i++)
 		printf("       nsnet-host %s\n", subcommands[i].usage);
 	puts("\nRuns CMD in a network namespace of its own; Lua rules decide about every "
 	     "connection.");
 	options_print(stdout);
 	puts("\nExits with CMD's status; 128+n: killed by signal n; 126, 127: CMD cannot be run;\n"
 	     "2 usage; 66 script unreadable; 70 script wrong; 71 the machine lacks something "
-	     "(doctor\ntells); 73 a capture cannot be written.");
+	     "(doctor\ntells); 73 a log or capture cannot be written.");
 	return 0;
 }
 
@@ -93,7 +93,7 @@ static int run_attached(struct options *o, const struct inherit *inherit)
 
 static int run_command(struct options *o, const struct inherit *inherit)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(subcommands) && o->argc && !o->separated; i++)
+	for (size_t i = 0; i < ARRAY_LEN(subcommands) && o->argc && !o->separated; i++)
 		if (strcmp(o->argv[0], subcommands[i].name) == 0)
 			return subcommands[i].run(o, inherit);
 	if (o->pid || o->netns)

@@ -170,7 +170,7 @@ static const struct row rows[] = {
 
 void options_print(FILE *to)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		const struct row *r = &rows[i];
 		char name[64];
 		int n;
@@ -349,7 +349,7 @@ static void make_getopt(char *letters, struct option *longs)
 
 	letters[l++] = '+'; /* stop at the first word that is no option */
 	letters[l++] = ':'; /* tell a missing value from an unknown option */
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		const struct row *r = &rows[i];
 
 		if (r->heading)
@@ -369,7 +369,7 @@ static const struct row *row_of(int opt)
 {
 	if (opt >= LONG_BASE)
 		return &rows[opt - LONG_BASE];
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		if (rows[i].letter == opt && opt)
 			return &rows[i];
 	return NULL;
@@ -389,8 +389,8 @@ static int unknown(int argc, char **argv, int opt)
 
 static int parse(struct options *o, int argc, char **argv)
 {
-	char letters[2 * ARRAY_SIZE(rows) + 3];
-	struct option longs[ARRAY_SIZE(rows) + 1];
+	char letters[2 * ARRAY_LEN(rows) + 3];
+	struct option longs[ARRAY_LEN(rows) + 1];
 	const struct row *row;
 	int opt, rc;
 

@@ -15,7 +15,7 @@
 #define EXIT_USAGE 2
 #define EXIT_NO_INPUT 66  /* a script cannot be read */
 #define EXIT_RULES 70     /* a script is wrong, or its on_start failed */
-#define EXIT_NO_OUTPUT 73 /* a capture or report cannot be written */
+#define EXIT_NO_OUTPUT 73 /* a log, a capture or a report cannot be written */
 #define EXIT_PREFLIGHT 71 /* the machine lacks something: see nsnet-host doctor */
 
 enum options_command {

@@ -81,3 +81,19 @@ int args_enum(lua_State *L, int i, const char *key, const char *const *names)
 	return luaL_error(L, "%s= must be one of: %s; not %s", key, lua_tostring(L, -1),
 		text_kind(L, i - (i < 0), kind));
 }
+
+void args_each(lua_State *L, int i, const char *key, args_fn *each, void *arg)
+{
+	if (!lua_istable(L, i)) {
+		each(L, i, arg);
+		return;
+	}
+	int n = (int)lua_objlen(L, i);
+	if (!n)
+		luaL_error(L, "%s={} is empty: it would match nothing", key);
+	for (int k = 1; k <= n; k++) {
+		lua_rawgeti(L, i, k);
+		each(L, lua_gettop(L), arg);
+		lua_pop(L, 1);
+	}
+}

@@ -14,6 +14,13 @@ bool args_bool(lua_State *L, int table, const char *key, bool otherwise);
 /* Seconds: 0 < value < 1e6. */
 double args_seconds(lua_State *L, int table, const char *key, double otherwise);
 
+/* Reads one value at @i into @arg. */
+typedef void args_fn(lua_State *L, int i, void *arg);
+
+/* Calls @each for the value at @i, or for each element if it is a list. An empty one raises: it
+ * would match nothing. */
+void args_each(lua_State *L, int i, const char *key, args_fn *each, void *arg);
+
 /* The index of the string at @i in @names. */
 int args_enum(lua_State *L, int i, const char *key, const char *const *names);
 

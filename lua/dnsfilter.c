@@ -28,8 +28,9 @@ void dnsfilter_open(lua_State *L)
 	udata_class(L, &dnsfilter_class);
 }
 
-static void read_domain(lua_State *L, int i, struct dnsfilter *f)
+static void read_domain(lua_State *L, int i, void *arg)
 {
+	struct dnsfilter *f = arg;
 	char kind[TEXT_KIND_MAX];
 	if (lua_type(L, i) != LUA_TSTRING)
 		luaL_error(L,
@@ -45,8 +46,9 @@ static void read_domain(lua_State *L, int i, struct dnsfilter *f)
 		luaL_error(L, "domain=\"%s\" is no domain name", text);
 }
 
-static void read_type(lua_State *L, int i, struct dnsfilter *f)
+static void read_type(lua_State *L, int i, void *arg)
 {
+	struct dnsfilter *f = arg;
 	char kind[TEXT_KIND_MAX];
 	if (lua_type(L, i) != LUA_TSTRING)
 		luaL_error(L, "type= must be a string like \"A\", not %s", text_kind(L, i, kind));
@@ -59,24 +61,6 @@ static void read_type(lua_State *L, int i, struct dnsfilter *f)
 	f->type[f->types++] = (uint16_t)type;
 }
 
-/* Calls @each for the value at @i, or for each element if it is a list. */
-static void each_value(lua_State *L, int i, const char *key, struct dnsfilter *f,
-	void (*each)(lua_State *L, int i, struct dnsfilter *f))
-{
-	if (!lua_istable(L, i)) {
-		each(L, i, f);
-		return;
-	}
-	int n = (int)lua_objlen(L, i);
-	if (!n)
-		luaL_error(L, "%s={} is empty: it would match nothing", key);
-	for (int k = 1; k <= n; k++) {
-		lua_rawgeti(L, i, k);
-		each(L, lua_gettop(L), f);
-		lua_pop(L, 1);
-	}
-}
-
 struct dnsfilter *dnsfilter_read(lua_State *L, int i, const char *what)
 {
 	static const char *const keys[] = {"domain", "type", "observe", NULL};
@@ -85,7 +69,7 @@ struct dnsfilter *dnsfilter_read(lua_State *L, int i, const char *what)
 	f->observe = args_bool(L, i, "observe", false);
 	lua_getfield(L, i, "type");
 	if (!lua_isnil(L, -1))
-		each_value(L, lua_gettop(L), "type", f, read_type);
+		args_each(L, lua_gettop(L), "type", read_type, f);
 	lua_pop(L, 1);
 	lua_getfield(L, i, "domain");
 	f->names = sets_test_names(L, -1);
@@ -96,7 +80,7 @@ struct dnsfilter *dnsfilter_read(lua_State *L, int i, const char *what)
 		lua_rawseti(L, -2, 1);
 		lua_setfenv(L, -3);
 	} else if (!lua_isnil(L, -1)) {
-		each_value(L, lua_gettop(L), "domain", f, read_domain);
+		args_each(L, lua_gettop(L), "domain", read_domain, f);
 		f->names = &f->own_names;
 	}
 	lua_pop(L, 1);

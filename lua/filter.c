@@ -42,31 +42,15 @@ static const char *const rule_network_names[] = {"tcp", "udp", "icmp", "dns", NU
 static const char *const dir_names[] = {"out", "in", "both", NULL};
 static const char *const data_dir_names[] = {"up", "down", "both", NULL};
 
-/* Calls @each for the value at @i, or for each element if it is a list. */
-static void each_value(lua_State *L, int i, const char *key, struct filter *f,
-	void (*each)(lua_State *L, int i, struct filter *f))
+static void read_network(lua_State *L, int i, void *arg)
 {
-	if (!lua_istable(L, i)) {
-		each(L, i, f);
-		return;
-	}
-	int n = (int)lua_objlen(L, i);
-	if (!n)
-		luaL_error(L, "%s={} is empty: it would match nothing", key);
-	for (int k = 1; k <= n; k++) {
-		lua_rawgeti(L, i, k);
-		each(L, lua_gettop(L), f);
-		lua_pop(L, 1);
-	}
-}
-
-static void read_network(lua_State *L, int i, struct filter *f)
-{
+	struct filter *f = arg;
 	f->networks |= (uint8_t)(1 << args_enum(L, i, "network", network_names));
 }
 
-static void read_rule_network(lua_State *L, int i, struct filter *f)
+static void read_rule_network(lua_State *L, int i, void *arg)
 {
+	struct filter *f = arg;
 	f->networks |= (uint8_t)(1 << args_enum(L, i, "network", rule_network_names));
 }
 
@@ -87,8 +71,9 @@ static bool read_range(const char *text, double *low, double *high)
 }
 
 /* A range, or a number: what is not whole is never rounded. */
-static void read_port(lua_State *L, int i, struct filter *f)
+static void read_port(lua_State *L, int i, void *arg)
 {
+	struct filter *f = arg;
 	double low = 0, high = 0;
 	if (lua_type(L, i) == LUA_TNUMBER) {
 		low = high = lua_tonumber(L, i);
@@ -107,8 +92,9 @@ static void read_port(lua_State *L, int i, struct filter *f)
 		luaL_error(L, "not enough memory");
 }
 
-static void read_cidr(lua_State *L, int i, struct filter *f)
+static void read_cidr(lua_State *L, int i, void *arg)
 {
+	struct filter *f = arg;
 	struct cidr c;
 	char kind[TEXT_KIND_MAX];
 	if (lua_type(L, i) != LUA_TSTRING)
@@ -187,7 +173,7 @@ static void read_flow_keys(lua_State *L, int i, struct filter *f)
 {
 	lua_getfield(L, i, "port");
 	if (!lua_isnil(L, -1)) {
-		each_value(L, lua_gettop(L), "port", f, read_port);
+		args_each(L, lua_gettop(L), "port", read_port, f);
 		port_set_seal(&f->ports);
 		f->has_ports = true;
 	}
@@ -199,15 +185,16 @@ static void read_flow_keys(lua_State *L, int i, struct filter *f)
 		if (f->cidrs) {
 			keep_set(L, lua_gettop(L) - 1);
 		} else {
-			each_value(L, lua_gettop(L), "cidr", f, read_cidr);
+			args_each(L, lua_gettop(L), "cidr", read_cidr, f);
 			f->cidrs = &f->own_cidrs;
 		}
 	}
 	lua_pop(L, 1);
 }
 
-static void read_process(lua_State *L, int i, struct filter *f)
+static void read_process(lua_State *L, int i, void *arg)
 {
+	struct filter *f = arg;
 	char kind[TEXT_KIND_MAX];
 	if (lua_type(L, i) != LUA_TSTRING || lua_objlen(L, i) == 0)
 		luaL_error(L,
@@ -228,7 +215,7 @@ static void read_processes(lua_State *L, int i, struct filter *f)
 {
 	lua_getfield(L, i, "process");
 	if (!lua_isnil(L, -1))
-		each_value(L, lua_gettop(L), "process", f, read_process);
+		args_each(L, lua_gettop(L), "process", read_process, f);
 	lua_pop(L, 1);
 }
 
@@ -316,8 +303,8 @@ struct filter *filter_read(lua_State *L, int i, enum filter_kind kind, const cha
 	if (!lua_isnil(L, -1)) {
 		f->networks = 0;
 		f->has_network = true;
-		each_value(L, lua_gettop(L), "network", f,
-			kind == FILTER_KIND_RULE ? read_rule_network : read_network);
+		args_each(L, lua_gettop(L), "network",
+			kind == FILTER_KIND_RULE ? read_rule_network : read_network, f);
 	}
 	lua_pop(L, 1);
 	return f;

@@ -158,7 +158,7 @@ static void names_the_thing_the_reason_and_the_remedy(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
 		if (!strstr(complaint(cases[i].line), cases[i].says))
 			fail_msg("%s says: %s", cases[i].line, complaint(cases[i].line));
 }
