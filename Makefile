@@ -12,7 +12,7 @@ TEST_TIME ?= 600
 
 # What Debian 12 lacks: for building, for testing, for comparing. None of it starts a service.
 PACKAGES = build-essential musl-tools dpkg-dev pkg-config libev-dev libluajit-5.1-dev luajit \
-	libseccomp-dev libc-ares-dev libcjson-dev ca-certificates
+	libc-ares-dev libcjson-dev ca-certificates
 PACKAGES_TEST = libcmocka-dev lua-busted lua-check clang clang-tidy clang-format \
 	libclang-rt-14-dev valgrind iproute2 iputils-ping procps jq util-linux curl wget git scdoc \
 	lintian zsh fish \
@@ -39,18 +39,12 @@ LINK_fuzz = $(SANITIZE)
 # that defines it too is no redefinition.
 OURS = -std=gnu11 -I. -D_GNU_SOURCE= -Wall -Wextra -Wstrict-prototypes -Wmissing-prototypes \
 	-Wpointer-arith -Wvla -fno-strict-aliasing $(if $(WERROR),-Werror) $(MODE_$(MODE))
-DEPS_CFLAGS := $(shell pkg-config --cflags libseccomp libcares libcjson 2>/dev/null)
-DEPS_LIBS   := -lev $(shell pkg-config --libs libseccomp libcares libcjson 2>/dev/null)
+DEPS_CFLAGS := $(shell pkg-config --cflags libcares libcjson 2>/dev/null)
+DEPS_LIBS   := -lev $(shell pkg-config --libs libcares libcjson 2>/dev/null)
 LUA_CFLAGS  := $(shell pkg-config --cflags luajit 2>/dev/null)
 LUA_LIBS    := $(shell pkg-config --libs luajit 2>/dev/null)
 LWIP_CFLAGS  = -Icore/lwip -isystem $(LWIP_DIR)/src/include
 LIBS = -Wl,--as-needed $(DEPS_LIBS) $(LUA_LIBS)
-# A third of the start is the dynamic linker: where every library is there as an archive, the program
-# is linked without it. STATIC= keeps it dynamic. What the linker warns of, LuaJIT's dlopen() and
-# c-ares' getservbyname(), is never called.
-STATIC ?= $(if $(filter release,$(MODE)),$(call archives,$(filter -l%,$(DEPS_LIBS) $(LUA_LIBS))))
-QUIET_STATIC = -Wl,--no-warnings
-archives = $(if $(filter-out /%,$(foreach l,$(1),$(shell $(CC) -print-file-name=$(l:-l%=lib%.a)))),,yes)
 
 # --- files ---------------------------------------------------------------------------------------
 
@@ -124,8 +118,7 @@ $(patsubst %,$(LWIP_DIR)/%,$(filter-out %/tcp_in.c,$(LWIP_SRC))): | $(LWIP_DIR)/
 
 $(B)/nsnet-host: $(HOST_OBJ)
 	$(SAY) LINK $@
-	$(Q)$(CC) $(LINK_$(MODE)) $(if $(STATIC),-static-pie $(QUIET_STATIC)) $(LDFLAGS) -o $@ $^ $(LIBS) \
-		$(if $(STATIC),-lm -ldl)
+	$(Q)$(CC) $(LINK_$(MODE)) $(LDFLAGS) -o $@ $^ $(LIBS)
 $(B)/container-shim: $(SHIM_BIN_OBJ)
 	$(SAY) LINK $@
 	$(Q)$(if $(MUSL),$(MUSL) $(subst -static-pie,-static,$(SHIM_$(MODE))),$(CC) $(SHIM_$(MODE))) \
