@@ -351,8 +351,10 @@ static int publish_ports(struct host *h)
 			log_error("%s", why);
 			return rc == -EINVAL ? EXIT_USAGE : EXIT_PREFLIGHT;
 		}
-		if (o->publish.text[i][0] == '/') /* it takes the socket away at the end */
-			cage_allow(&h->cage, LANDLOCK_REMOVE, o->publish.text[i]);
+		if (o->publish.text[i][0] == '/' && /* it takes the socket away at the end */
+			cage_allow(&h->cage, LANDLOCK_REMOVE, o->publish.text[i]) < 0)
+			log_info("the socket of -p %s will stay when this ends",
+				o->publish.text[i]);
 	}
 	return 0;
 }

@@ -15,7 +15,7 @@ static int failed(const char *option, const char *to, int error)
 	log_error("%s %s: %s; give a file that can be written, - for stderr, or fd:N for an open "
 		  "descriptor",
 		option, to, strerror(error));
-	return EXIT_USAGE;
+	return EXIT_NO_OUTPUT;
 }
 
 static bool is_stderr(const char *to)
@@ -51,19 +51,24 @@ static int open_capture(struct logs *l, const struct options *o)
 	return 0;
 }
 
-/* In one write(2): it is not to be mixed with what the command says. */
+/* In one write(2), if stderr takes it: it is not to be mixed with what the command says. Who cannot
+ * be written to cannot be told so either. */
 static void write_summary(const struct logs *l)
 {
 	char *text = NULL;
-	size_t len;
+	size_t len = 0, at = 0;
 	FILE *f = open_memstream(&text, &len);
+	ssize_t n;
 
-	if (!f)
+	if (f)
+		summary_write(&l->summary, f);
+	if (!f || fclose(f) == EOF) {
+		log_error("no summary: %s", strerror(errno));
+		free(text);
 		return;
-	summary_write(&l->summary, f);
-	fclose(f);
-	while (text && write(STDERR_FILENO, text, len) == -1 && errno == EINTR)
-		;
+	}
+	while (at < len && ((n = write(STDERR_FILENO, text + at, len - at)) >= 0 || errno == EINTR))
+		at += n > 0 ? (size_t)n : 0;
 	free(text);
 }
 
