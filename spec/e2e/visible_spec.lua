@@ -181,7 +181,8 @@ six.test AAAA 60 2001:db8:2::1
 
   it("leaves a client as it is, and its connection for a second request", function()
     L:run({ "curl", "-s", "-w", "%{http_code} %{size_download} %{num_connects}\n",
-      "-o", "/dev/null", "-o", "/dev/null", "http://a.test/bytes/1000", "http://a.test/bytes/70000" },
+      "-o", "/dev/null", "-o", "/dev/null",
+      "http://a.test/bytes/1000", "http://a.test/bytes/70000" },
       { args = { "-e", allow } }):says("200 1000 1\n200 70000 0")
   end)
 end)
