@@ -177,8 +177,9 @@ static void settle(struct policy *p, struct flow *f, enum verdict v)
 bool policy_still_allows(struct policy *p, struct flow *f)
 {
 	struct decision *d = &f->decision;
+	/* As in settle_inbound(): the guard has nothing to look at. */
 	enum guard_class class =
-		d->named ? GUARD_CLASS_PUBLIC : guard_classify(p->guard, &d->target);
+		d->named || f->inbound ? GUARD_CLASS_PUBLIC : guard_classify(p->guard, &d->target);
 
 	if (class == GUARD_CLASS_PUBLIC)
 		return true;

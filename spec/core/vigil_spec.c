@@ -145,6 +145,27 @@ static void leaves_alone_what_it_does_not_concern(void **state)
 	assert_int_equal(table.count, 6);
 }
 
+/* A caller goes to the child's own address, which the guard would not let the child dial. */
+static void leaves_callers_alone(void **state)
+{
+	struct flow *f[2] = {
+		add(IPPROTO_UDP, "198.51.100.7", VERDICT_ALLOW, FLOW_STATE_OPEN),
+		add(IPPROTO_TCP, "198.51.100.7", VERDICT_ALLOW, FLOW_STATE_DIALING),
+	};
+
+	(void)state;
+	assert_int_equal(addr_parse(&guard.inside4.net, "10.0.0.0"), 0);
+	guard.inside4.bits = 24;
+	for (size_t i = 0; i < ARRAY_LEN(f); i++) {
+		f[i]->inbound = true;
+		f[i]->decision.target = f[i]->key.src;
+	}
+	change("203.0.113.1");
+	run();
+	assert_int_equal(aborts, 0);
+	assert_int_equal(table.count, 2);
+}
+
 static void survives_a_script_that_ends_others(void **state)
 {
 	(void)state;
@@ -177,6 +198,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(ends_what_has_become_the_hosts, setup, teardown),
 		cmocka_unit_test_setup_teardown(leaves_alone_what_it_does_not_concern, setup,
 			teardown),
+		cmocka_unit_test_setup_teardown(leaves_callers_alone, setup, teardown),
 		cmocka_unit_test_setup_teardown(survives_a_script_that_ends_others, setup,
 			teardown),
 		cmocka_unit_test_setup_teardown(looks_again_after_the_next_change_and_then_rests,
