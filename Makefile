@@ -133,7 +133,7 @@ $(B)/obj/lua/%.o $(B)/spec/lua/%: private WALL = $(DEPS_CFLAGS) $(LUA_CFLAGS)
 $(B)/obj/lwip/%.o: private WALL = $(LWIP_CFLAGS) -w -ffunction-sections
 $(B)/obj/container-shim/%.o: private WALL = -Os -ffunction-sections -fdata-sections
 $(B)/obj/musl/%.o: private WALL = -Os -ffunction-sections -fdata-sections $(MUSL_CFLAGS)
-$(B)/obj/musl/%.o: private CC = $(MUSL)
+$(B)/obj/musl/%.o: private override CC = $(MUSL) # whatever CC the caller names
 
 COMPILE = $(CC) $(CFLAGS) $(OURS) $(WALL) $(CPPFLAGS) -MMD -MP
 $(B)/obj/%.o: %.c $(B)/flags
