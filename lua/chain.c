@@ -180,7 +180,7 @@ static enum verdict rule_answer(struct connection *c, struct rule *r, bool named
 	} else if (n == 0 || (n == 1 && !lua_toboolean(co, 1))) {
 		v = VERDICT_NONE;
 	} else {
-		vm_complain(&c->rs->vm, r->label, "rules", c->flow,
+		vm_complain(&c->rs->vm, r->where, "rules", c->flow,
 			"when returned %s; return true or false", text_kind(co, 1, kind));
 		v = chain_error(c, r->label, "wrong answer of a script", d);
 	}

@@ -17,6 +17,7 @@
 #include "lua/modules.h"
 #include "lua/persist.h"
 #include "lua/sandbox.h"
+#include "lua/sources.h"
 #include "lua/stream.h"
 #include "lua/text.h"
 #include "lua/verdict.h"
@@ -65,6 +66,13 @@ static int load_world(lua_State *L)
 	view_open(L, load->rs);
 	load_boot(L);
 	sandbox_seal(L);
+	sources_open(L);
+	return 0;
+}
+
+static int load_end(lua_State *L)
+{
+	sources_close(L);
 	return 0;
 }
 
@@ -165,7 +173,7 @@ static int load_all(struct load *load)
 			return status;
 	}
 	load->rs->loading = false;
-	return 0;
+	return vm_protect(&load->rs->vm, load_end, NULL) ? EXIT_SOFTWARE : 0;
 }
 
 /* A whole new rule set in *@out, or an exit status after a message. */

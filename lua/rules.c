@@ -8,6 +8,7 @@
 #include <lauxlib.h>
 
 #include "lua/args.h"
+#include "lua/sources.h"
 #include "lua/text.h"
 #include "lua/udata.h"
 
@@ -36,24 +37,42 @@ static void keep(lua_State *L, int env)
 	lua_rawseti(L, env, (int)lua_objlen(L, env) + 1);
 }
 
-static void read_label(lua_State *L, int i, int number, struct rule *r, int env)
-{
+/* Where a rule stands: in its own line if that can be told, else the how manieth it is of the call
+ * of nsnet.rules. Errors go without this number, so that an editor finds their line. */
+struct place {
+	char call[TEXT_WHERE_MAX]; /* "rules.lua:7" */
 	char where[TEXT_WHERE_MAX];
+};
+
+static void find_place(lua_State *L, const unsigned *line, int number, struct place *p)
+{
 	/* Level 1 is the script's code that called nsnet.rules. */
-	text_where(L, 1, where);
+	text_where(L, 1, p->call);
+	char *colon = strrchr(p->call, ':');
+	if (line && colon)
+		snprintf(colon, sizeof(p->call) - (size_t)(colon - p->call), ":%u",
+			line[number - 1]);
+	snprintf(p->where, sizeof(p->where), line ? "%s" : "%s #%d", p->call, number);
+}
+
+static void read_label(lua_State *L, int i, const char *where, struct rule *r, int env)
+{
 	lua_getfield(L, i, "name");
 	if (lua_isnil(L, -1))
-		lua_pushfstring(L, "rule %d (%s)", number, where);
+		lua_pushfstring(L, "rule %d (%s)", r->number, where);
 	else if (lua_type(L, -1) == LUA_TSTRING)
 		lua_pushfstring(L, "%s (%s)", lua_tostring(L, -1), where);
 	else
-		luaL_error(L, "nsnet.rules: rule %d: name= must be a string", number);
+		luaL_error(L, "nsnet.rules: rule %d: name= must be a string", r->number);
 	r->label = lua_tostring(L, -1);
 	keep(L, env);
 	lua_pop(L, 1);
+	lua_pushstring(L, where);
+	r->where = lua_tostring(L, -1);
+	keep(L, env);
 }
 
-static void read_verdict(lua_State *L, int i, int number, struct rule *r, int env)
+static void read_verdict(lua_State *L, int i, struct rule *r, int env)
 {
 	char kind[TEXT_KIND_MAX];
 	lua_rawgeti(L, i, 1);
@@ -62,7 +81,7 @@ static void read_verdict(lua_State *L, int i, int number, struct rule *r, int en
 		luaL_error(L,
 			"nsnet.rules: rule %d ends with %s; it must end with a verdict like "
 			"nsnet.allow or nsnet.deny",
-			number, text_kind(L, -1, kind));
+			r->number, text_kind(L, -1, kind));
 		return;
 	}
 	r->verdict = *v;
@@ -74,7 +93,7 @@ static void read_verdict(lua_State *L, int i, int number, struct rule *r, int en
 	keep(L, env);
 }
 
-static void read_when(lua_State *L, int i, int number, struct rule *r)
+static void read_when(lua_State *L, int i, struct rule *r)
 {
 	lua_getfield(L, i, "when");
 	if (lua_isnil(L, -1)) {
@@ -82,7 +101,7 @@ static void read_when(lua_State *L, int i, int number, struct rule *r)
 		return;
 	}
 	if (!lua_isfunction(L, -1))
-		luaL_error(L, "nsnet.rules: rule %d: when= must be a function", number);
+		luaL_error(L, "nsnet.rules: rule %d: when= must be a function", r->number);
 	r->when_ref = luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
@@ -103,42 +122,64 @@ static void push_conditions(lua_State *L, int i)
 	}
 }
 
-struct rules *rules_read(lua_State *L, int i)
+/* read_rule(rule, environment, r, where): protected, so that an error can be told with its line. */
+static int read_rule(lua_State *L)
 {
 	static const char *const extra[] = {"name", "when", NULL};
-	int n = (int)lua_objlen(L, i);
+	struct rule *r = lua_touserdata(L, 3);
+	char what[48], kind[TEXT_KIND_MAX];
+	snprintf(what, sizeof(what), "nsnet.rules: rule %d", r->number);
+	if (!lua_istable(L, 1))
+		luaL_error(L, "%s must be a table, not %s", what, text_kind(L, 1, kind));
+	read_verdict(L, 1, r, 2);
+	read_label(L, 1, lua_touserdata(L, 4), r, 2);
+	read_when(L, 1, r);
+	push_conditions(L, 1);
+	r->filter = filter_read(L, lua_gettop(L), FILTER_KIND_RULE, extra, what);
+	if (r->filter->networks & FILTER_DNS && r->when_ref != LUA_NOREF)
+		luaL_error(L, "%s: when= is not asked about network=\"dns\"", what);
+	keep(L, 2);
+	return 0;
+}
+
+static void read_at(lua_State *L, int list, int env, const unsigned *line, struct rule *r)
+{
+	struct place p;
+	find_place(L, line, r->number, &p);
+	lua_pushcfunction(L, read_rule);
+	lua_rawgeti(L, list, r->number);
+	lua_pushvalue(L, env);
+	lua_pushlightuserdata(L, r);
+	lua_pushlightuserdata(L, p.where);
+	if (!lua_pcall(L, 4, 0, 0))
+		return;
+	if (lua_type(L, -1) == LUA_TSTRING)
+		lua_pushfstring(L, "%s: %s", p.call, lua_tostring(L, -1));
+	lua_error(L);
+}
+
+struct rules *rules_read(lua_State *L, int i)
+{
+	size_t n = lua_objlen(L, i);
 	struct rules *rs = udata_new(L, &rules_class, sizeof(*rs));
 	int self = lua_gettop(L);
 	lua_newtable(L);
-	int env = lua_gettop(L);
-	lua_pushvalue(L, env);
+	lua_pushvalue(L, -1);
 	lua_setfenv(L, self);
-	rs->rule = calloc((size_t)n + 1, sizeof(*rs->rule));
+	rs->rule = calloc(n + 1, sizeof(*rs->rule));
+	unsigned *line = lua_newuserdata(L, (n + 1) * sizeof(*line));
 	if (!rs->rule) {
 		luaL_error(L, "not enough memory");
 		return NULL;
 	}
-	for (int k = 1; k <= n; k++) {
-		struct rule *r = &rs->rule[k - 1];
-		char what[48], kind[TEXT_KIND_MAX];
-		r->dialer_ref = LUA_NOREF;
-		r->when_ref = LUA_NOREF;
-		lua_rawgeti(L, i, k);
-		int rule = lua_gettop(L);
-		if (!lua_istable(L, rule))
-			luaL_error(L, "nsnet.rules: rule %d must be a table, not %s", k,
-				text_kind(L, rule, kind));
-		snprintf(what, sizeof(what), "nsnet.rules: rule %d", k);
-		read_verdict(L, rule, k, r, env);
-		read_label(L, rule, k, r, env);
-		read_when(L, rule, k, r);
-		push_conditions(L, rule);
-		r->filter = filter_read(L, lua_gettop(L), FILTER_KIND_RULE, extra, what);
-		if (r->filter->networks & FILTER_DNS && r->when_ref != LUA_NOREF)
-			luaL_error(L, "%s: when= is not asked about network=\"dns\"", what);
-		keep(L, env);
-		lua_settop(L, env);
-		rs->len = (size_t)k;
+	if (!sources_entries(L, 1, "rules", line, n))
+		line = NULL;
+	for (; rs->len < n; rs->len++) {
+		struct rule *r = &rs->rule[rs->len];
+		*r = (struct rule){.number = (int)rs->len + 1,
+			.dialer_ref = LUA_NOREF,
+			.when_ref = LUA_NOREF};
+		read_at(L, i, self + 1, line, r);
 	}
 	lua_settop(L, self);
 	return rs;

@@ -17,7 +17,10 @@ struct rule {
 	const char *reason; /* lent by the verdict, which the environment keeps; or NULL */
 	int dialer_ref;     /* registry: the function of VIA, or LUA_NOREF */
 	int when_ref;       /* registry: a last condition in Lua, or LUA_NOREF */
+	int number;         /* 1, 2, ... in its block */
 	const char *label;  /* "github (rules.lua:8)"; lent by the environment */
+	const char *where;  /* "rules.lua:8", its own line; or "rules.lua:3 #5", the fifth of the
+				block there: lent likewise */
 	uint64_t hits;
 	ev_tstamp last_hit;
 };

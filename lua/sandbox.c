@@ -9,6 +9,7 @@
 
 #include "core/base.h"
 #include "core/log.h"
+#include "lua/sources.h"
 #include "lua/strings.h"
 #include "lua/text.h"
 
@@ -113,6 +114,7 @@ int sandbox_compile(lua_State *L, const char *text, size_t len, const char *chun
 		lua_pushboolean(L, true);
 		lua_setfield(L, LUA_REGISTRYINDEX, SAW_PROCESS);
 	}
+	sources_keep(L, chunk, text, len);
 	return luaL_loadbufferx(L, text, len, chunk, "t");
 }
 

@@ -12,7 +12,7 @@ static void each_of_block(const struct handler *h, void (*fn)(void *arg, const s
 		const struct rule *r = &h->rules->rule[i];
 		struct lua_rule one = {.kind = "rule",
 			.name = r->label,
-			.where = h->where,
+			.where = r->where,
 			.hits = r->hits,
 			.last = r->last_hit};
 		fn(arg, &one);

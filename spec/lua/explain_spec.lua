@@ -24,9 +24,9 @@ describe("nsnet-host explain", function()
 guard -e:1 no match
 on_connect -e:2 no opinion
 rule a (-e:3) no match
-rule b (-e:3) deny: no
+rule b (-e:4) deny: no
 guard of host 192.0.2.1 open
-deny (unreachable) by b (-e:3): no
+deny (unreachable) by b (-e:4): no
 ]], 1, [[nsnet.guard({ port = 9 }, function() end)
 nsnet.on_connect(function() nsnet.sleep(0.01) end)
 nsnet.rules { { name = "a", port = 80, nsnet.allow },

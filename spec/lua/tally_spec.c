@@ -72,9 +72,9 @@ static void each_rule_and_handler_counts_its_own(void **state)
 	assert_string_equal(tally(&r),
 		"guard|-|rules.lua:8|5|0\n"
 		"on_connect|-|rules.lua:1|0|0\n"
-		"rule|web (rules.lua:2)|rules.lua:2|3|1\n"
-		"rule|rule 2 (rules.lua:2)|rules.lua:2|0|0\n"
-		"rule|rule 3 (rules.lua:2)|rules.lua:2|1|1\n"
+		"rule|web (rules.lua:3)|rules.lua:3|3|1\n"
+		"rule|rule 2 (rules.lua:4)|rules.lua:4|0|0\n"
+		"rule|rule 3 (rules.lua:5)|rules.lua:5|1|1\n"
 		"on_flow|-|rules.lua:7|1|0\n"
 		"on_close|-|rules.lua:9|5|0\n");
 	rig_close(&r);
@@ -113,9 +113,9 @@ static void a_trace_tells_who_was_asked_and_what_each_said(void **state)
 	assert_string_equal(told,
 		"guard rules.lua:1 skipped 0 -\n"
 		"on_connect rules.lua:2 silent 0 -\n"
-		"rules a (rules.lua:3) skipped 0 -\n"
-		"rules b (rules.lua:3) silent 0 -\n"
-		"rules c (rules.lua:3) skipped 0 -\n"
+		"rules a (rules.lua:4) skipped 0 -\n"
+		"rules b (rules.lua:5) silent 0 -\n"
+		"rules c (rules.lua:6) skipped 0 -\n"
 		"on_connect rules.lua:8 failed 0 -\n"
 		"on_connect rules.lua:9 verdict 2 no\n");
 	rig_close(&r);
@@ -137,8 +137,8 @@ static void a_trace_tells_errors_from_verdicts(void **state)
 	rig_verdict(&r, IPPROTO_TCP, "198.51.100.7:80");
 	rig_verdict(&r, IPPROTO_UDP, "198.51.100.7:81");
 	assert_string_equal(told,
-		"rules a (rules.lua:1) failed 2 error in a script\n"
-		"rules a (rules.lua:1) skipped 0 -\n"
+		"rules a (rules.lua:2) failed 2 error in a script\n"
+		"rules a (rules.lua:2) skipped 0 -\n"
 		"on_flow rules.lua:4 failed 3 wrong answer of a script\n");
 	rig_close(&r);
 }

@@ -104,8 +104,8 @@ nsnet.rules {
 }
 nsnet.on_connect(function() end)
 nsnet.on_close(function() end)]]), "--coverage x_test.lua")
-      has(output, "       2  rule           web (rules.lua:1)\n")
-      has(output, "       0  rule           mail (rules.lua:1)  <- never\n")
+      has(output, "       2  rule           web (rules.lua:2)\n")
+      has(output, "       0  rule           mail (rules.lua:3)  <- never\n")
       has(output, "       0  on_connect     rules.lua:5  <- never\n")
       has(output, "       2  on_close       rules.lua:6\n")
       has(output, "2 of 4 rules and handlers were of use\n")
