@@ -435,10 +435,12 @@ void connection_free(struct connection *c)
 	connection_cancel(c);
 	vm_undefer(&c->ending);
 	tether_stop(&c->tether);
-	char why[64];
-	snprintf(why, sizeof(why), "stream belongs to connection #%llu, which ended",
-		(unsigned long long)c->flow->id);
-	stream_close_all(&c->streams, why);
+	if (!list_empty(&c->streams)) {
+		char why[64];
+		snprintf(why, sizeof(why), "stream belongs to connection #%llu, which ended",
+			(unsigned long long)c->flow->id);
+		stream_close_all(&c->streams, why);
+	}
 	struct connection_object *o = c->object;
 	if (o) {
 		o->host = copy_text(host_of(o));

@@ -32,6 +32,12 @@ struct bench {
 	double ns[ROUNDS];
 };
 
+enum {
+	CASE_ONE = 5, /* one handler */
+	CASE_MORE,    /* and MORE more of the same */
+	MORE = 10
+};
+
 static struct bench cases[] = {
 	{.title = "no script: packet", .code = ""},
 	{.title = "on_packet, not asked (filter)", .code = "nsnet.on_packet({ port = 1 }, print)"},
@@ -40,7 +46,12 @@ static struct bench cases[] = {
 		.code = "local n = 0 nsnet.on_packet(function(p) if p.dst_port == 443 then n = n + "
 			"1 end end)"},
 	{.title = "no script: flow asked and ended", .code = "", .flow = true},
-	{.title = "on_connect, empty", .code = "nsnet.on_connect(function() end)", .flow = true},
+	[CASE_ONE] = {.title = "on_connect, empty",
+		.code = "nsnet.on_connect(function() end)",
+		.flow = true},
+	[CASE_MORE] = {.title = "on_connect, eleven empty ones",
+		.code = "for _ = 1, 11 do nsnet.on_connect(function() end) end",
+		.flow = true},
 	{.title = "on_connect and on_close, empty",
 		.code = "nsnet.on_connect(function() end) nsnet.on_close(function() end)",
 		.flow = true},
@@ -158,6 +169,9 @@ int main(void)
 		printf("%-36s %10.0f %10.0f\n", cases[i].title, cases[i].ns[ROUNDS / 2],
 			cases[i].ns[0]);
 	}
+	/* The first handler of a flow also pays for the object that shows it. */
+	printf("%-36s %10.0f\n", "on_connect, each more handler",
+		(cases[CASE_MORE].ns[ROUNDS / 2] - cases[CASE_ONE].ns[ROUNDS / 2]) / MORE);
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
 		bench_close(&cases[i]);
 	ev_loop_destroy(loop);
