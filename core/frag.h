@@ -13,12 +13,12 @@
 /* frag - puts the fragments of IPv4 and IPv6 packets together (RFC 791 3.2, RFC 815, RFC 8200 4.5).
  * They come from the child only: a UDP datagram above the device's MTU.
  *
- * Embedded in the host. Memory and time are bounded: at most FRAG_MAX packets with one buffer each
- * are being put together, the oldest makes room for a new one, and one that is not complete one to
- * two FRAG_TICK_S after its first fragment is given up. Fragments that overlap, or contradict each
- * other about the length, spoil their packet for both versions (RFC 5722, RFC 8200): nobody can say
- * which of them the receiver would have believed. Repetitions of bytes that are here, without any
- * new one, are ignored.
+ * Embedded in the engine. Memory and time are bounded: at most FRAG_MAX packets with one buffer
+ * each are being put together, the oldest makes room for a new one, and one that is not complete
+ * one to two FRAG_TICK_S after its first fragment is given up. Fragments that overlap, or
+ * contradict each other about the length, spoil their packet for both versions (RFC 5722,
+ * RFC 8200): nobody can say which of them the receiver would have believed. Repetitions of bytes
+ * that are here, without any new one, are ignored.
  */
 #define FRAG_MAX 64
 #define FRAG_TICK_S 15.0 /* Linux waits 30 s, RFC 791 proposes 15, RFC 8200 allows 60 */

@@ -12,57 +12,24 @@
 
 #include "attach.h"
 #include "base.h"
-#include "buf.h"
 #include "cage.h"
 #include "child.h"
-#include "conn.h"
 #include "control.h"
-#include "dns.h"
 #include "drain.h"
-#include "frag.h"
-#include "gate.h"
-#include "guard.h"
-#include "inside.h"
+#include "engine.h"
 #include "inspect.h"
 #include "log.h"
 #include "logs.h"
-#include "name.h"
-#include "ping.h"
-#include "policy.h"
-#include "preflight.h"
-#include "publish.h"
 #include "rules.h"
-#include "stack.h"
-#include "tun.h"
-#include "udp.h"
-#include "vigil.h"
-#include "visit.h"
-
-/* Descriptors that no flow uses: the loop's, the tun, netlink, scripts', a margin. */
-#define FDS_RESERVED 64
 
 struct host {
 	const struct options *o;
 	struct ev_loop *loop;
 	struct cage cage;
-	struct guard guard;
-	struct policy policy;
-	struct vigil vigil;
-	struct flow_table flows;
+	struct engine engine;
 	struct child child;
 	struct attach attach; /* instead */
 	bool attached;
-	struct tun tun;
-	struct stack stack;
-	struct frag frag;
-	struct conns conns;
-	struct udp udp;
-	struct ping ping;
-	struct visits visits;
-	struct publish publish;
-	struct dns dns;
-	struct names names;
-	struct gate gate;
 	struct drain drain;
 	struct rules rules;
 	struct control control;
@@ -77,8 +44,8 @@ static size_t host_pending(void *arg, uint64_t *progress)
 {
 	struct host *h = arg;
 
-	*progress = h->tun.rx_packets + h->tun.tx_packets;
-	return conns_undelivered(&h->conns);
+	*progress = h->engine.tun.rx_packets + h->engine.tun.tx_packets;
+	return conns_undelivered(&h->engine.conns);
 }
 
 static void host_on_drained(void *arg)
@@ -119,27 +86,11 @@ static void host_on_end(void *arg)
 
 /* ---- rules ---- */
 
-static const char *host_name_of(void *arg, const struct flow *f)
-{
-	struct host *h = arg;
-
-	if (f->inbound) /* who calls is known by its address alone */
-		return NULL;
-	return names_find(&h->names, &f->key.dst, ev_now(h->loop));
-}
-
-static void host_on_answer(void *arg, const struct dnsquery *q, const uint8_t *msg, size_t len)
-{
-	struct host *h = arg;
-
-	UNUSED(q);
-	names_learn_answer(&h->names, msg, len, ev_now(h->loop));
-}
-
 /* 0, or the exit status after a message. */
-static int load_rules(struct host *h)
+static int load_rules(struct host *h, struct policy *policy)
 {
-	return rules_load(&h->rules, h->o, h->loop, &h->policy, &h->cage, host_name_of, h);
+	return rules_load(&h->rules, h->o, h->loop, policy, &h->cage, policy->name_of,
+		policy->name_arg);
 }
 
 /* SIGHUP is ours where there are scripts, SIGUSR1 where there is a summary. */
@@ -157,12 +108,14 @@ static void open_control(struct host *h)
 {
 	if (control_open(&h->control, h->loop) < 0)
 		return;
-	h->inspect = (struct inspect){.gate = &h->gate, .name_of = host_name_of, .name_arg = h};
+	h->inspect = (struct inspect){.gate = &h->engine.gate,
+		.name_of = h->engine.policy.name_of,
+		.name_arg = h->engine.policy.name_arg};
 	if (cage_allow(&h->cage, LANDLOCK_REMOVE, h->control.path) < 0)
 		log_info("the control socket %s will stay when this ends", h->control.path);
 	inspect_init(&h->inspect, &h->control);
 	rules_control(&h->rules, &h->control);
-	publish_control(&h->publish, &h->control);
+	publish_control(&h->engine.publish, &h->control);
 }
 
 /* ---- building ---- */
@@ -191,11 +144,11 @@ static int start_child(struct host *h, const struct inherit *inherit)
 		.on_signal = host_on_signal,
 		.arg = h,
 	};
-	struct addr a = inside_self(&h->guard.inside4, INSIDE_DNS4);
+	struct addr a = engine_dns(&h->engine, 4);
 	int fd;
 
 	c.shim.dns4 = addr_format(&a, false, dns4);
-	a = inside_self(&h->guard.inside6, INSIDE_DNS6);
+	a = engine_dns(&h->engine, 6);
 	c.shim.dns6 = addr_format(&a, false, dns6);
 	for (size_t i = control_dirs(dirs, true); i-- > 0;)
 		hide[i] = dirs[i];
@@ -235,90 +188,6 @@ static int attach(struct host *h, const struct inherit *inherit)
 	return fd;
 }
 
-static void set_limits(struct host *h, const struct inherit *inherit)
-{
-	const struct options *o = h->o;
-	const size_t fds = inherit->nofile.rlim_max > 1 << 20 ? 1 << 20 : inherit->nofile.rlim_max;
-	const size_t others = o->max_flows + h->ping.set.max + FDS_RESERVED;
-
-	h->conns.max = o->max_conns;
-	if (o->max_conns + others > fds) {
-		h->conns.max = fds > 2 * others ? fds - others : fds / 2;
-		log_info("at most %zu connections at a time: the hard limit of open files is %zu "
-			 "(ulimit -Hn)",
-			h->conns.max, fds);
-	}
-	h->conns.idle_s = o->tcp_idle_s;
-	h->conns.dial_timeout_s = o->dial_timeout_s;
-	h->conns.keepalive_s = (int)o->keepalive_s;
-	h->udp.set.max = o->max_flows;
-	h->udp.set.idle_s = o->udp_idle_s;
-	h->visits.max = o->max_flows;
-	h->visits.idle_s = o->udp_idle_s;
-	buf_set_limit(o->memory_mb << 20);
-}
-
-static int init_policy(struct host *h)
-{
-	const struct options *o = h->o;
-	int rc = guard_init(&h->guard);
-
-	if (rc < 0) {
-		log_error(
-			"cannot ask the kernel which addresses are the host's own: %s; refusing to "
-			"run without that guard",
-			strerror(-rc));
-		return rc;
-	}
-	h->guard.inside4 = inside_network(o->net4);
-	h->guard.inside6 = inside_network(o->net6);
-	h->guard.host4 = inside_self(&h->guard.inside4, INSIDE_HOST4);
-	h->guard.host6 = inside_self(&h->guard.inside6, INSIDE_HOST6);
-	h->guard.allow_host = o->allow_host;
-	h->policy.loop = h->loop;
-	h->policy.name_of = host_name_of;
-	h->policy.name_arg = h;
-	h->policy.names = &h->names;
-	h->policy.guard = &h->guard;
-	h->policy.default_deny = o->default_deny;
-	h->policy.dry_run = o->dry_run;
-	return 0;
-}
-
-static int init_dns(struct host *h)
-{
-	const struct dns_config c = {
-		.loop = h->loop,
-		.tun = &h->tun,
-		.stack = &h->stack,
-		.flows = &h->flows,
-		.policy = &h->policy,
-		.self4 = inside_self(&h->guard.inside4, INSIDE_DNS4),
-		.self6 = inside_self(&h->guard.inside6, INSIDE_DNS6),
-		.seen = host_on_answer,
-		.seen_arg = h,
-	};
-
-	return dns_init(&h->dns, &c);
-}
-
-static void connect_gate(struct host *h)
-{
-	h->gate = (struct gate){
-		.tun = &h->tun,
-		.stack = &h->stack,
-		.flows = &h->flows,
-		.policy = &h->policy,
-		.frag = &h->frag,
-		.conns = &h->conns,
-		.udp = &h->udp,
-		.ping = &h->ping,
-		.dns = &h->dns,
-	};
-	h->tun.on_gone = host_on_gone;
-	gate_start(&h->gate);
-}
-
 /* The command runs, and nothing of what it sends has been read yet: from here on this process may
  * do little. What is opened later was named before (cage_allow). 0 or negative errno. */
 static int lock_up(struct host *h)
@@ -345,7 +214,7 @@ static int publish_ports(struct host *h)
 	char why[PUBLISH_WHY_MAX];
 
 	for (size_t i = 0; i < o->publish.count; i++) {
-		int rc = publish_add(&h->publish, o->publish.text[i], true, why);
+		int rc = publish_add(&h->engine.publish, o->publish.text[i], true, why);
 
 		if (rc < 0) {
 			log_error("%s", why);
@@ -359,82 +228,77 @@ static int publish_ports(struct host *h)
 	return 0;
 }
 
-static void init_publish(struct host *h)
+static int init_engine(struct host *h, const struct inherit *inherit)
 {
-	h->publish = (struct publish){
+	const struct options *o = h->o;
+	const struct engine_config c = {
 		.loop = h->loop,
-		.conns = &h->conns,
-		.visits = &h->visits,
-		.self4 = inside_address(h->o->net4),
-		.self6 = inside_address(h->o->net6),
-		.alias4 = h->guard.host4,
-		.alias6 = h->guard.host6,
+		.net4 = o->net4,
+		.net6 = o->net6,
+		.mtu = (unsigned)o->mtu,
+		.default_deny = o->default_deny,
+		.dry_run = o->dry_run,
+		.allow_host = o->allow_host,
+		.fds = inherit->nofile.rlim_max,
+		.max_conns = o->max_conns,
+		.max_flows = o->max_flows,
+		.memory = o->memory_mb << 20,
+		.udp_idle_s = o->udp_idle_s,
+		.tcp_idle_s = o->tcp_idle_s,
+		.dial_timeout_s = o->dial_timeout_s,
+		.keepalive_s = o->keepalive_s,
+		.on_gone = host_on_gone,
+		.arg = h,
 	};
-	publish_init(&h->publish);
+
+	return engine_init(&h->engine, &c);
 }
 
-/* From the tun device up to the loop, and down again. */
-static int serve(struct host *h, const struct inherit *inherit, int tun_fd)
+/* The engine has the device: lets the command begin, and serves it to its end. */
+static void serve(struct host *h)
 {
-	const char *step = "the table of flows";
-	int rc;
+	int rc = 0;
 
-	tun_init(&h->tun, h->loop, tun_fd, (unsigned)h->o->mtu);
-	logs_watch(&h->logs, &h->tun);
-	rc = flow_table_init(&h->flows);
-	if (rc < 0)
-		goto no_flows;
-	step = "lwIP";
-	rc = stack_init(&h->stack, h->loop, &h->tun);
-	if (rc < 0)
-		goto no_stack;
-	frag_init(&h->frag, h->loop);
-	conns_init(&h->conns, h->loop, &h->tun, &h->stack, &h->flows, &h->policy);
-	udp_init(&h->udp, h->loop, &h->tun, &h->flows, &h->policy);
-	ping_init(&h->ping, h->loop, &h->tun, &h->flows, &h->policy);
-	visits_init(&h->visits, h->loop, &h->tun, &h->flows, &h->policy);
-	init_publish(h);
-	set_limits(h, inherit);
-	step = "the resolver";
-	rc = init_dns(h);
-	if (rc < 0)
-		goto no_dns;
-	h->names.file = &h->dns.hosts;
-	connect_gate(h);
-	vigil_start(&h->vigil, h->loop, &h->policy, &h->flows);
-	step = "the command";
 	h->status = publish_ports(h);
 	if (h->status == 0)
 		h->status = rules_start(&h->rules);
-	if (h->status == 0)
+	if (h->status == 0) {
 		rc = h->attached ? attach_go(&h->attach) : child_go(&h->child);
-	if (h->status == 0 && rc == 0) {
-		step = "to serve";
-		rc = lock_up(h);
+		if (rc < 0)
+			log_error("cannot start the command: %s", strerror(-rc));
 	}
 	if (h->status == 0 && rc == 0)
+		rc = lock_up(h);
+	if (h->status == 0 && rc == 0)
 		ev_run(h->loop, 0);
+	if (rc < 0)
+		h->status = EXIT_PREFLIGHT;
 	rules_stop(&h->rules);
 	drain_stop(&h->drain);
-	vigil_stop(&h->vigil);
-	tun_stop(&h->tun);
-	h->names.file = NULL;
-	dns_fini(&h->dns);
-no_dns:
-	publish_fini(&h->publish);
-	visits_fini(&h->visits);
-	ping_fini(&h->ping);
-	udp_fini(&h->udp);
-	conns_fini(&h->conns);
-	frag_fini(&h->frag);
-	stack_fini(&h->stack);
-no_stack:
-	flow_table_fini(&h->flows);
-no_flows:
-	tun_fini(&h->tun);
-	if (rc < 0)
-		log_error("cannot start %s: %s", step, strerror(-rc));
-	return rc;
+}
+
+/* From the namespace up to the loop, and down again. */
+static void run(struct host *h, const struct inherit *inherit)
+{
+	int tun_fd;
+
+	open_control(h); /* before the child: its directory is hidden from there */
+	tun_fd = h->attached ? attach(h, inherit) : start_child(h, inherit);
+	if (tun_fd < 0) {
+		h->status = EXIT_PREFLIGHT;
+		return;
+	}
+	if (engine_start(&h->engine, tun_fd) == 0) {
+		logs_watch(&h->logs, &h->engine.tun);
+		serve(h);
+		engine_stop(&h->engine);
+	} else {
+		h->status = EXIT_PREFLIGHT;
+	}
+	if (h->attached)
+		attach_stop(&h->attach);
+	else
+		child_stop(&h->child);
 }
 
 static int init_loop(struct host *h)
@@ -449,38 +313,24 @@ static int init_loop(struct host *h)
 int host_run(const struct options *o, const struct inherit *inherit)
 {
 	struct host h = {.o = o, .attached = o->pid || o->netns};
-	int tun_fd;
 
 	h.status = init_loop(&h);
 	if (h.status)
 		return h.status;
-	if (names_init(&h.names) < 0) {
-		log_error("cannot start: out of memory");
-		return EXIT_PREFLIGHT;
-	}
-	h.status = init_policy(&h) < 0 ? EXIT_PREFLIGHT : load_rules(&h);
-	if (h.status == 0)
-		h.status = logs_open(&h.logs, o, &h.policy, &h.cage);
-	if (h.status == 0) {
+	if (init_engine(&h, inherit) == 0) {
+		h.status = load_rules(&h, &h.engine.policy);
+		if (h.status == 0)
+			h.status = logs_open(&h.logs, o, &h.engine.policy, &h.cage);
+		if (h.status == 0)
+			run(&h, inherit);
+		logs_close(&h.logs, h.status);
+		control_close(&h.control);
+		rules_free(&h.rules);
+		cage_fini(&h.cage);
+		engine_fini(&h.engine);
+	} else {
 		h.status = EXIT_PREFLIGHT;
-		open_control(&h); /* before the child: its directory is hidden from there */
-		tun_fd = h.attached ? attach(&h, inherit) : start_child(&h, inherit);
-		if (tun_fd >= 0) {
-			if (serve(&h, inherit, tun_fd) < 0)
-				h.status = EXIT_PREFLIGHT;
-			if (h.attached)
-				attach_stop(&h.attach);
-			else
-				child_stop(&h.child);
-		}
 	}
-	logs_close(&h.logs, h.status);
-	control_close(&h.control);
-	rules_free(&h.rules);
-	cage_fini(&h.cage);
-	names_fini(&h.names);
-	guard_fini(&h.guard);
-	buf_pool_fini();
 	ev_loop_destroy(h.loop);
 	return h.status;
 }
@@ -488,11 +338,12 @@ int host_run(const struct options *o, const struct inherit *inherit)
 int host_check(const struct options *o)
 {
 	struct host h = {.o = o};
+	struct policy policy = {0}; /* nobody is asked */
 	int status = init_loop(&h);
 
 	if (status)
 		return status;
-	status = load_rules(&h);
+	status = load_rules(&h, &policy);
 	rules_free(&h.rules);
 	cage_fini(&h.cage);
 	ev_loop_destroy(h.loop);

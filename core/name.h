@@ -17,7 +17,7 @@
  * the address lives. Addresses are compared in their canonical form (guard.h). Names are as
  * dnsmsg_text() writes them: lower case, no dot at the end. Time is given, in seconds.
  *
- * Embedded in the host. Bounded: NAMES_MAX pairs, NAMES_HOST_MAX of one address; the one learnt
+ * Embedded in the engine. Bounded: NAMES_MAX pairs, NAMES_HOST_MAX of one address; the one learnt
  * longest ago makes room, if possible one that no connection needs.
  */
 #define NAMES_MAX 16384

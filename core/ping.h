@@ -12,7 +12,7 @@
  * Where the host does not let this user open ping sockets, each request is answered
  * "administratively prohibited", and one warning names the sysctl and the remedy.
  *
- * Embedded in the host. Limits: ping.set.max and ping.set.idle_s, after ping_init().
+ * Embedded in the engine. Limits: ping.set.max and ping.set.idle_s, after ping_init().
  */
 #define PING_MAX 512 /* default of ping.set.max: a whole /24 can be asked at once */
 

@@ -21,7 +21,7 @@
  * there (loopback, link-local, the child's own), is seen as the host's alias. A server on the
  * namespace's loopback is not reached.
  *
- * Embedded in the host. Every caller is asked of policy as a flow with .inbound set.
+ * Embedded in the engine. Every caller is asked of policy as a flow with .inbound set.
  */
 
 /* "[ADDR:]HOSTPORT:PORT[/udp]", "PORT[/udp]", "/PATH:PORT". */

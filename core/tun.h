@@ -12,7 +12,7 @@
 
 /* tun - the TUN device's file descriptor: packets in batches, packets out.
  *
- * Embedded in the host. The device was made by container-shim with IFF_TUN |
+ * Embedded in the engine. The device was made by container-shim with IFF_TUN |
  * IFF_NO_PI | IFF_VNET_HDR: each packet carries a 10-byte struct virtio_net_hdr, so
  * neither side computes TCP checksums and segments up to 64 KB travel whole
  * (Linux Documentation/networking/tuntap.rst, virtio spec 5.1.6).

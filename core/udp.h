@@ -8,7 +8,7 @@
  * socket straight behind the room for its headers and written to the tun, and sent to the world
  * straight from the packet. The kernel keeps foreign senders out.
  *
- * Embedded in the host. Limits: udp.set.max and udp.set.idle_s, after udp_init(). Counters there
+ * Embedded in the engine. Limits: udp.set.max and udp.set.idle_s, after udp_init(). Counters there
  * too.
  */
 struct udp {

@@ -16,7 +16,7 @@
  * container's bridge), and so does a SYN that is repeated: the kernel asks its table each time.
  * An open TCP connection does not need it: the host's stack knows nothing of it and resets it.
  *
- * Embedded in the host. Costs nothing until an address or a route changes. */
+ * Embedded in the engine. Costs nothing until an address or a route changes. */
 
 /* Whoever writes routes all the time makes us look so often, no more. */
 #define VIGIL_EVERY_S 0.05
