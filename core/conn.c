@@ -19,6 +19,14 @@ static void conn_judge(void *arg);
 
 /* ---- the end ---- */
 
+static void conn_dial_over(struct conn *c)
+{
+	if (c->dial)
+		dial_stop(c->dial);
+	free(c->dial);
+	c->dial = NULL;
+}
+
 void conn_free(struct conn *c)
 {
 	struct conns *cs = c->conns;
@@ -29,7 +37,7 @@ void conn_free(struct conn *c)
 	} else {
 		cs->count--;
 	}
-	dial_stop(&c->dial);
+	conn_dial_over(c);
 	stack_conn_free(&c->child);
 	flow_remove(&c->flow);
 	free(c->detour);
@@ -55,7 +63,7 @@ static void conn_quiet(struct conn *c, enum flow_cause cause)
 	struct conns *cs = c->conns;
 
 	policy_end(cs->policy, &c->flow, cause, ev_now(cs->loop));
-	dial_stop(&c->dial);
+	conn_dial_over(c);
 	free(c->syn);
 	c->syn = NULL;
 	list_add_tail(&cs->quiet, &c->quiet);
@@ -152,6 +160,7 @@ static void conn_accept(void *arg, int fd)
 	struct packet p;
 	int rc;
 
+	conn_dial_over(c);
 	held_syn(c, &p);
 	rc = stack_conn_accept(c->conns->stack, &c->child, &conn_child_ops, &p);
 	if (rc < 0) {
@@ -172,7 +181,7 @@ static void conn_dialed(struct conn *c, int fd)
 
 	if (fd >= 0) {
 		if (delay_s > 0)
-			dial_delay(&c->dial, c->conns->loop, fd, delay_s, conn_accept, c);
+			dial_delay(c->dial, c->conns->loop, fd, delay_s, conn_accept, c);
 		else
 			conn_accept(c, fd);
 		return;
@@ -255,9 +264,10 @@ static void conn_decided(struct flow *f)
 		return;
 	}
 	flow_set_state(f, FLOW_STATE_DIALING);
-	rc = policy_dial(cs->policy, f);
+	c->dial = calloc(1, sizeof(*c->dial));
+	rc = c->dial ? policy_dial(cs->policy, f) : -ENOMEM;
 	if (rc == -ENOSYS)
-		rc = dial_start(&c->dial, cs->loop, &f->decision.target, cs->dial_timeout_s,
+		rc = dial_start(c->dial, cs->loop, &f->decision.target, cs->dial_timeout_s,
 			conn_on_dial, c);
 	if (rc < 0 && rc != -EINPROGRESS)
 		conn_dialed(c, rc); /* last: @c may be gone */

@@ -17,10 +17,10 @@
 
 /* conn - one TCP connection of the child, from the held SYN to the last byte.
  *
- * One allocation: struct conn embeds flow, stack_conn, dial and relay. It is made by conn_open()
- * and frees itself; conns_fini() ends all that are left. The SYN is kept until policy and
- * dial have answered, and only then does TCP begin, so connect() in the child fails as
- * the real one: see conn_refuse() in conn.c.
+ * One allocation (and the dial, while it runs): struct conn embeds flow, stack_conn and relay. It
+ * is made by conn_open() and frees itself; conns_fini() ends all that are left. The SYN is kept
+ * until policy and dial have answered, and only then does TCP begin, so connect() in the child
+ * fails as the real one: see conn_refuse() in conn.c.
  */
 struct conns {
 	struct ev_loop *loop;
@@ -46,7 +46,7 @@ struct conn {
 	struct flow flow;
 	struct conns *conns;
 	struct stack_conn child;
-	struct dial dial;
+	struct dial *dial; /* owned, until it has answered */
 	struct relay relay;
 	struct detour *detour; /* owned: carries the bytes instead, if they are shaped or shown */
 	struct list quiet;
