@@ -7,4 +7,5 @@ files["scripts"] = { read_globals = { "nsnet" } }
 files["examples"] = { read_globals = { "nsnet" } }
 files["spec"] = { std = "+busted", read_globals = { "nsnet" } }
 files["lua/nsnet"] = { read_globals = { "nsnet" } }
-files["lua/nsnet.d.lua"] = { ignore = { ".*" } }
+files["lua/editor/*.d.lua"] = { ignore = { ".*" } }
+files["lua/editor/luacheckrc.lua"] = { globals = { "stds", "std", "exclude_files" } }

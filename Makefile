@@ -50,7 +50,7 @@ LIBS = -Wl,--as-needed $(DEPS_LIBS) $(LUA_LIBS)
 
 CORE_SRC := $(wildcard core/*.c core/lwip/*.c)
 LUA_SRC  := $(wildcard lua/*.c)
-LUA_LIB  := $(sort $(wildcard lua/nsnet/*.lua))
+LUA_LIB  := $(sort $(wildcard lua/nsnet/*.lua lua/editor/*))
 PAGE_SRC := core/report/page.html $(wildcard core/report/*.css core/report/*.js)
 SHIM_SRC := $(wildcard container-shim/*.c)
 LWIP_SRC := $(addprefix src/core/,tcp_in.c tcp.c tcp_out.c def.c inet_chksum.c init.c ip.c mem.c \

@@ -52,11 +52,18 @@ static int run_explain(struct options *o, const struct inherit *inherit)
 	return tools_explain(o);
 }
 
+static int run_lua_init(struct options *o, const struct inherit *inherit)
+{
+	UNUSED(inherit);
+	return tools_lua_init(o);
+}
+
 static const struct subcommand subcommands[] = {
 	{"ctl", "ctl [--pid PID] [--json] COMMAND [ARGUMENT]", run_ctl},
 	{"doctor", "doctor", run_doctor},
 	{"explain", "explain -s FILE... tcp|udp|icmp ADDRESS [--name NAME] [--sni NAME]",
 		run_explain},
+	{"lua-init", "lua-init [DIR]", run_lua_init},
 	{"report", "report LOG.jsonl [-o PAGE.html]", run_report},
 	{"test", "test [-v] [--coverage] FILE...", run_test},
 };

@@ -79,3 +79,14 @@ int tools_explain(struct options *o)
 	e.http_host = o->http_host;
 	return explain_scripts(o, &e);
 }
+
+int tools_lua_init(struct options *o)
+{
+	int rc = options_parse_after(o);
+
+	if (rc)
+		return rc;
+	if (o->argc > 1)
+		return options_usage("lua-init", o->argv[1], "one directory at a time");
+	return editor_init(o->argc ? o->argv[0] : ".");
+}

@@ -16,4 +16,7 @@ int tools_test(struct options *o);
 /* nsnet-host explain [OPTION]... tcp|udp|icmp ADDRESS [OPTION]... */
 int tools_explain(struct options *o);
 
+/* nsnet-host lua-init [DIR] */
+int tools_lua_init(struct options *o);
+
 #endif

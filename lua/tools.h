@@ -41,4 +41,10 @@ struct explain_options {
 /* Returns the exit status: 0 (let through), one of the above, 2 (usage), 66, 70. */
 int explain(const struct explain_options *o);
 
+/* nsnet-host lua-init: writes definitions and settings for LuaLS and luacheck into @directory, and
+ * tells of each on stdout. A file that is there and is another stays, with a message. Returns the
+ * exit status: 0; EDITOR_KEPT; 73: a file cannot be written; the worst of all. */
+#define EDITOR_KEPT 1
+int editor_init(const char *directory);
+
 #endif

@@ -117,7 +117,7 @@ local Rules = {}
 Rules.__index = Rules
 
 -- The rule set for the running test: each has a fresh one.
-function Rules:play(what)
+local function play_of(self, what)
   local run = now_running(what)
   local mine = run.plays[self]
   if not mine then
@@ -135,7 +135,7 @@ end
 -- Runs on_start, once: what a flow needs first. True, or nil and the message.
 function Rules:start()
   check.method(self, Rules, "rules:start")
-  local mine = self:play "rules:start"
+  local mine = play_of(self, "rules:start")
   if mine.started == nil then
     local log = t.log()
     local seen = #log
@@ -149,7 +149,7 @@ function Rules:start()
 end
 
 local function started(self, what)
-  local mine = self:play(what)
+  local mine = play_of(self, what)
   local ok, message = self:start()
   if not ok then
     check.fail("on_start failed: %s", message)
@@ -191,7 +191,7 @@ end
 -- How often the rule of this name decided, or the handler at "file.lua:12" was called.
 function Rules:hits(name)
   check.method(self, Rules, "rules:hits")
-  for _, one in ipairs(native.tally(self:play("rules:hits").id)) do
+  for _, one in ipairs(native.tally(play_of(self, "rules:hits").id)) do
     local rule = one.name and one.name:match "^(.*) %b()$"
     if rule == name or one.name == name or (not one.name and one.where == name) then
       return one.hits
@@ -205,7 +205,7 @@ function t.load(what, options)
   check.keys(options, OPTIONS, "t.load")
   local self = setmetatable({ scripts = read_scripts(what), options = options }, Rules)
   if running then
-    self:play "t.load"
+    play_of(self, "t.load")
     return self
   end
   local play, status, message = open(self.scripts, options)

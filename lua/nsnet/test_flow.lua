@@ -70,7 +70,7 @@ local function refresh(self)
 end
 
 local methods = {}
-local Connection = {}
+local Connection = { fields = known, methods = methods }
 
 function Connection.__index(self, key)
   if methods[key] then
