@@ -17,6 +17,7 @@
 #include "control.h"
 #include "drain.h"
 #include "engine.h"
+#include "follow.h"
 #include "inspect.h"
 #include "log.h"
 #include "logs.h"
@@ -30,6 +31,7 @@ struct host {
 	struct child child;
 	struct attach attach; /* instead */
 	bool attached;
+	struct follow follow;
 	struct drain drain;
 	struct rules rules;
 	struct control control;
@@ -60,6 +62,7 @@ static void host_on_exit(void *arg, int status)
 	struct host *h = arg;
 
 	h->status = status;
+	follow_stop(&h->follow); /* it reads from the socket that drain is given */
 	rules_exit(&h->rules, status);
 	if (drain_start(&h->drain, h->loop, child_take_diag(&h->child), host_pending,
 		    host_on_drained, h) == 1)
@@ -228,6 +231,18 @@ static int publish_ports(struct host *h)
 	return 0;
 }
 
+/* -p auto. 0, or negative errno after a message. */
+static int follow(struct host *h)
+{
+	const int diag = h->attached ? h->attach.shim.diag : h->child.shim.diag;
+	int rc = h->o->publish_auto ? follow_start(&h->follow, h->loop, &h->engine.publish, diag)
+				    : 0;
+
+	if (rc < 0)
+		log_error("-p auto: cannot ask the kernel who listens: %s", strerror(-rc));
+	return rc;
+}
+
 static int init_engine(struct host *h, const struct inherit *inherit)
 {
 	const struct options *o = h->o;
@@ -268,11 +283,14 @@ static void serve(struct host *h)
 			log_error("cannot start the command: %s", strerror(-rc));
 	}
 	if (h->status == 0 && rc == 0)
+		rc = follow(h);
+	if (h->status == 0 && rc == 0)
 		rc = lock_up(h);
 	if (h->status == 0 && rc == 0)
 		ev_run(h->loop, 0);
 	if (rc < 0)
 		h->status = EXIT_PREFLIGHT;
+	follow_stop(&h->follow);
 	rules_stop(&h->rules);
 	drain_stop(&h->drain);
 }

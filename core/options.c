@@ -41,6 +41,7 @@ static int take_script(struct options *o, const struct row *row, const char *tex
 static int take_default(struct options *o, const struct row *row, const char *text);
 static int take_net4(struct options *o, const struct row *row, const char *text);
 static int take_net6(struct options *o, const struct row *row, const char *text);
+static int take_publish(struct options *o, const struct row *row, const char *text);
 static int take_command(struct options *o, const struct row *row, const char *text);
 
 #define FIELD(name) offsetof(struct options, name)
@@ -106,8 +107,8 @@ static const struct row rows[] = {
 	FLAG(0, "linger", "stay until the last process in the namespace ends", linger),
 
 	HEADING("The way in"),
-	TEXTS('p', "publish", "SPEC", "let callers in: [ADDR:]HOSTPORT:PORT[/udp], /PATH:PORT",
-		publish),
+	TAKEN('p', "publish", "SPEC",
+		"let callers in: [ADDR:]HOSTPORT:PORT[/udp], /PATH:PORT, auto", take_publish),
 
 	HEADING("A namespace that is there, instead of CMD"),
 	WHOLE(0, "pid", "PID", "give its network to the namespaces of this process", pid, 1,
@@ -301,6 +302,14 @@ static int take_net6(struct options *o, const struct row *row, const char *text)
 	return is_network(text, 6, 8, 120)
 		? 0
 		: wrong(row, text, "give an IPv6 address and a prefix of 8 to 120 bits");
+}
+
+static int take_publish(struct options *o, const struct row *row, const char *text)
+{
+	if (strcmp(text, "auto") != 0)
+		return take_texts(&o->publish, row, text);
+	o->publish_auto = true;
+	return 0;
 }
 
 static int take_command(struct options *o, const struct row *row, const char *text)

@@ -51,6 +51,7 @@ struct options {
 	const char *net4, *net6; /* "10.0.0.1/24" */
 
 	struct options_texts publish; /* -p */
+	bool publish_auto;            /* -p auto */
 
 	/* A namespace that is there, instead of a command: of a process, or as files. */
 	size_t pid; /* 0: none */

@@ -356,6 +356,42 @@ int publish_remove(struct publish *p, const char *text)
 	return 0;
 }
 
+/* ---- without a name ---- */
+
+static bool leads_to(const struct listener *l, const struct publish_port *port)
+{
+	return l->spec.port == port->port && l->spec.udp == port->udp && l->spec.at.v == port->v;
+}
+
+bool publish_has(const struct publish *p, const struct publish_port *port)
+{
+	for (const struct list *e = p->all.next; e != &p->all; e = e->next)
+		if (leads_to(container_of(e, struct listener, link), port))
+			return true;
+	return false;
+}
+
+int publish_add_port(struct publish *p, const struct publish_port *port, char why[PUBLISH_WHY_MAX])
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "%s:%u:%u%s", port->v == 4 ? "127.0.0.1" : "[::1]", port->port,
+		port->port, port->udp ? "/udp" : "");
+	return publish_add(p, text, false, why);
+}
+
+void publish_remove_port(struct publish *p, const struct publish_port *port)
+{
+	struct list *e, *tmp;
+
+	list_foreach (e, tmp, &p->all) {
+		struct listener *l = container_of(e, struct listener, link);
+
+		if (!l->named && leads_to(l, port))
+			listener_close(l);
+	}
+}
+
 void publish_init(struct publish *p)
 {
 	list_init(&p->all);

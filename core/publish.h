@@ -58,6 +58,20 @@ int publish_add(struct publish *p, const char *text, bool named, char why[PUBLIS
 /* Ends what publish_add() began with this text. 0 or -ENOENT. */
 int publish_remove(struct publish *p, const char *text);
 
+/* A port of the child under the same number on the host's loopback: what -p auto publishes. */
+struct publish_port {
+	uint16_t port;
+	uint8_t v; /* 4: 127.0.0.1, 6: ::1 */
+	bool udp;
+};
+
+/* True if callers of version v already come to that port of the child, wherever they come in. */
+bool publish_has(const struct publish *p, const struct publish_port *port);
+
+/* publish_add(), for a port that nobody named; and its end, of what was begun so only. */
+int publish_add_port(struct publish *p, const struct publish_port *port, char why[PUBLISH_WHY_MAX]);
+void publish_remove_port(struct publish *p, const struct publish_port *port);
+
 /* Adds the commands publish, unpublish, published to @c. */
 void publish_control(struct publish *p, struct control *c);
 
