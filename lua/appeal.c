@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/guard.h"
+#include "core/sidedoor.h"
 #include "lua/rules.h"
 
 bool appeal_wanted(const struct connection *c)
@@ -27,6 +28,13 @@ bool appeal_begin(struct connection *c)
 	c->facts.http = p->http;
 	c->facts.hidden = p->hidden;
 	c->facts.name = p->named ? p->name : NULL;
+	/* A resolver is as well known by its name as by its address. */
+	if (c->at_door)
+		c->facts.door = SIDEDOOR_NONE;
+	c->at_door = c->facts.door == SIDEDOOR_NONE && p->named &&
+		sidedoor_name(p->name) == SIDEDOOR_NAME_SERVER;
+	if (c->at_door)
+		c->facts.door = SIDEDOOR_DOH;
 	c->judging = c->noted;
 	c->next = c->noted_next;
 	c->rule = c->noted_rule;
@@ -64,9 +72,12 @@ static char *visible_text(const struct preface *p)
 enum verdict appeal_end(struct connection *c, enum verdict v, struct decision *d)
 {
 	c->judging = false;
-	if (v == VERDICT_NONE && !c->rs->policy->default_deny)
+	if (v == VERDICT_NONE && !c->rs->policy->default_deny && !c->at_door)
 		v = VERDICT_ALLOW;
-	if (v == VERDICT_NONE)
+	if (v == VERDICT_NONE && c->at_door) {
+		d->rule = strdup("names");
+		d->reason = strdup(sidedoor_text(SIDEDOOR_DOH));
+	} else if (v == VERDICT_NONE)
 		d->rule = strdup("default");
 	else if (v != VERDICT_DENY && v != VERDICT_DROP && same_way(c, v, d))
 		return VERDICT_ALLOW;

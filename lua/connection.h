@@ -40,6 +40,7 @@ struct connection {
 	const struct rule *hope;   /* opens, if the first bytes say so; NULL = none */
 	size_t syn_next, syn_rule; /* who gave the verdict; syn_rule: behind it */
 	bool judging;              /* the second time; answers go to judged */
+	bool at_door;              /* the visible name is a known resolver's */
 	bool says_udp;             /* the verdict's conditions speak of UDP by name */
 	struct decision syn;       /* what it came to (no strings), */
 	int syn_via;               /* and the dialer */

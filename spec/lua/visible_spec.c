@@ -199,8 +199,24 @@ static void under_default_allow_any_evidence_denies(void **state)
 		{A, "a.test", "tls a.test", "A+"},
 		{A, "a.test", "tls b.test", "A+"}, /* then the default's */
 	};
+	/* A known resolver, at an address that nobody knows. */
+	static const struct visible_case resolvers[] = {
+		{DENY_A, "", "tls dns.google", "A-"},
+		{DENY_A, "", "tls x.dns.google", "A-"},
+		{DENY_A, "", "http dns.google", "A-"},
+		{DENY_A, "", "tls b.test", "A+"},
+		{DENY_A ", { port = 443, nsnet.allow }", "", "tls dns.google", "A-"},
+		{DENY_A ", { port = 443, nsnet.allow }", "", "tls b.test", "A+"},
+		{DENY_A ", { domain = 'dns.google', nsnet.allow }", "", "tls dns.google", "A-"},
+		{DENY_A ", { domain = 'dns.google', nsnet.allow }", "dns.google", "tls dns.google",
+			"A+"},
+		{DENY_A ", { cidr = { '192.0.2.1', '2001:db8::1' }, nsnet.allow }", "",
+			"tls dns.google", "A+"},
+	};
 	(void)state;
 	check(cases, ARRAY_LEN(cases), "", IPPROTO_TCP, "192.0.2.1:443");
+	check(resolvers, ARRAY_LEN(resolvers), "", IPPROTO_TCP, "192.0.2.1:443");
+	check(resolvers, ARRAY_LEN(resolvers), "", IPPROTO_TCP, "[2001:db8::1]:8443");
 }
 
 static void without_connections_only_the_proof_counts(void **state)
