@@ -144,6 +144,28 @@ six.test AAAA 60 2001:db8:2::1
     end)
   end)
 
+  it("may still come while the first line has no end, so that is held", function()
+    local partial = [[
+import socket, sys
+sock = socket.create_connection((sys.argv[1], 7001), 20)
+sock.sendall(b"hi")
+sock.settimeout(float(sys.argv[2]))
+try:
+    print(sock.recv(100))
+except TimeoutError:
+    sock.settimeout(20)
+    sock.sendall(b" there\n")
+    print("held", sock.makefile("rb").read(9))
+]]
+    local function talk(code, bound)
+      return L:run({ "sh", "-c", 'getent hosts a.test >&2; exec python3 -c "$0" $1 $2', partial,
+        "203.0.113.1", bound }, { args = { "-e", code } })
+    end
+    talk(allow, "0.8"):says("held b'hi there\\n'")
+    talk("nsnet.default(nsnet.deny) nsnet.rules { { cidr = '203.0.113.1', nsnet.allow },"
+      .. " { domain = 'a.test', nsnet.allow } }", "20"):says("b'hi'")
+  end)
+
   it("may be of another rule for the same address", function()
     speak("nsnet.default(nsnet.deny) nsnet.rules { { domain = 'a.test', nsnet.allow },"
       .. " { domain = 'b.test', nsnet.allow } }", { "b.test 7001 0 tls=b.test",

@@ -126,4 +126,5 @@ def main(label, addresses):
                 threading.Thread(target=serve_tcp, args=(label, conn), daemon=True).start()
 
 
-main(sys.argv[1], sys.argv[2:])
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2:])

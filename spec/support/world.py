@@ -351,4 +351,5 @@ def main(label, addresses):
     loop(tcp, http_sockets, udp)
 
 
-main(sys.argv[1], sys.argv[2:])
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2:])
