@@ -58,6 +58,45 @@ for name in sys.argv[1:]:
         .. "2001:db8:2::2 ConnectionRefusedError\nevil.example gaierror")
   end)
 
+  -- Ways to write an IPv4 address as an IPv6 one, of which the kernel, a router or a proxy could
+  -- make the former again.
+  local spellings = { "%s", "::ffff:%s", "::%s", "::ffff:0:%s", "64:ff9b::%s", "64:ff9b:1::%s",
+    "2002:cb00:71%02x::1", "2001:0:cb00:71%02x::1", "fe80::5efe:%s", "2001:db8:2::%s" }
+
+  local function spelled(last)
+    local all = {}
+    for i, text in ipairs(spellings) do
+      all[i] = text:match("%%s") and text:format("203.0.113." .. last) or text:format(last)
+    end
+    return table.concat(all, " ")
+  end
+
+  for kind, good in pairs({ tcp = "connected", udp = "echo" }) do
+    local client = "getent ahosts a.test >&2; exec python3 -BS /run/repo/spec/support/client.py"
+      .. " scan " .. kind .. " 1 7001 "
+    local open = "nsnet.default(nsnet.deny) nsnet.rules { { domain = 'a.test', network = '"
+      .. kind .. "', nsnet.allow } }"
+
+    it("opens no other address in whatever spelling, by " .. kind, function()
+      local r = L:run({ "sh", "-c", client .. spelled(2) .. " 2001:db8:2::2" },
+        { args = { "-e", open } }):exits(0)
+      assert.is_nil(r.out:match(" " .. good), r.out)
+      assert.is_nil(L:log():match("%S+ [^ ]*203.0.113.2%p"), L:log())
+      assert.is_nil(L:log():match("2001:db8:2::2%p"), L:log())
+    end)
+
+    it("opens and closes its own address in each spelling that leads there, by " .. kind, function()
+      local r = L:run({ "sh", "-c", client .. spelled(1) .. " 2001:db8:2::1" },
+        { args = { "-e", open } }):exits(0)
+      assert.is_truthy(r.out:match("^203.0.113.1 " .. good .. "\n"), r.out)
+      assert.is_truthy(r.out:match("\n2001:db8:2::1 " .. good .. "\n"), r.out)
+      r = L:run({ "sh", "-c", client .. spelled(1) }, { args = { "-e",
+        "nsnet.rules { { domain = 'a.test', nsnet.deny },"
+          .. " { cidr = '203.0.113.1', network = '" .. kind .. "', nsnet.deny } }" } }):exits(0)
+      assert.is_nil(r.out:match(" " .. good), r.out)
+    end)
+  end
+
   it("opens nothing before the name was asked", function()
     connect(allow, "203.0.113.1", "2001:db8:2::1"):says("203.0.113.1 ConnectionRefusedError\n"
       .. "2001:db8:2::1 ConnectionRefusedError")

@@ -177,12 +177,14 @@ except TimeoutError:
     assert.is_true(#hostile >= 50)
     local lines, want = {}, {}
     for _, text in ipairs(hostile) do
-      if text ~= "" then
-        lines[#lines + 1] = "a.test 7001 0 tls=" .. text
+      for _, to in ipairs({ "a.test", "six.test" }) do
+        if text ~= "" then
+          lines[#lines + 1] = to .. " 7001 0 tls=" .. text
+          want[#want + 1] = "ConnectionResetError"
+        end
+        lines[#lines + 1] = to .. " 7001 0 http=" .. text
         want[#want + 1] = "ConnectionResetError"
       end
-      lines[#lines + 1] = "a.test 7001 0 http=" .. text
-      want[#want + 1] = "ConnectionResetError"
     end
     speak(allow, lines):says(table.concat(want, "\n"))
   end)
