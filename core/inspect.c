@@ -141,6 +141,33 @@ static void add_gate(cJSON *to, const struct gate *g)
 	cJSON_AddNumberToObject(o, "filtered", (double)g->filtered);
 }
 
+static void add_frag(cJSON *to, const struct frag *f)
+{
+	cJSON *o = cJSON_AddObjectToObject(to, "fragments");
+
+	cJSON_AddNumberToObject(o, "complete", (double)f->complete);
+	cJSON_AddNumberToObject(o, "malformed", (double)f->malformed);
+	cJSON_AddNumberToObject(o, "spoiled", (double)f->spoiled);
+	cJSON_AddNumberToObject(o, "expired", (double)f->expired);
+	cJSON_AddNumberToObject(o, "evicted", (double)f->evicted);
+}
+
+static void add_dns(cJSON *to, const struct dns *d)
+{
+	cJSON *o = cJSON_AddObjectToObject(to, "dns");
+
+	cJSON_AddNumberToObject(o, "udp_in", (double)d->udp_in);
+	cJSON_AddNumberToObject(o, "udp_out", (double)d->udp_out);
+	cJSON_AddNumberToObject(o, "udp_bad", (double)d->udp_bad);
+	cJSON_AddNumberToObject(o, "asked", (double)d->pool.asked);
+	cJSON_AddNumberToObject(o, "answered", (double)d->pool.answered);
+	cJSON_AddNumberToObject(o, "denied", (double)d->pool.denied);
+	cJSON_AddNumberToObject(o, "malformed", (double)d->pool.malformed);
+	cJSON_AddNumberToObject(o, "repeated", (double)d->pool.repeated);
+	cJSON_AddNumberToObject(o, "overflow", (double)d->pool.overflow);
+	cJSON_AddNumberToObject(o, "failed", (double)d->pool.failed);
+}
+
 static int stats(void *arg, const char *argument, cJSON *reply)
 {
 	const struct inspect *i = arg;
@@ -161,11 +188,9 @@ static int stats(void *arg, const char *argument, cJSON *reply)
 	cJSON_AddNumberToObject(o, "resets_sent", (double)g->stack->resets_sent);
 	add_assoc(reply, "udp", &g->udp->set);
 	add_assoc(reply, "icmp", &g->ping->set);
-	o = cJSON_AddObjectToObject(reply, "dns");
-	cJSON_AddNumberToObject(o, "udp_in", (double)g->dns->udp_in);
-	cJSON_AddNumberToObject(o, "udp_out", (double)g->dns->udp_out);
-	cJSON_AddNumberToObject(o, "udp_bad", (double)g->dns->udp_bad);
+	add_dns(reply, g->dns);
 	add_gate(reply, g);
+	add_frag(reply, g->frag);
 	o = cJSON_AddObjectToObject(reply, "flows");
 	cJSON_AddNumberToObject(o, "now", (double)g->flows->count);
 	cJSON_AddNumberToObject(o, "peak", (double)g->flows->peak);

@@ -140,12 +140,16 @@ static void counts(void **state)
 
 	NEEDS_WORLD;
 	w.policy.allowed = 7;
+	plane.gate.frag->evicted = 8;
+	plane.gate.dns->pool.overflow = 9;
 	reply = call("stats", NULL, 0);
 	assert_int_equal(number(reply, "pid"), getpid());
 	assert_int_equal(number(cJSON_GetObjectItem(reply, "policy"), "allowed"), 7);
 	assert_int_equal(number(cJSON_GetObjectItem(reply, "tcp"), "max"), plane.conns.max);
 	assert_int_equal(number(cJSON_GetObjectItem(reply, "udp"), "max"), w.udp.set.max);
 	assert_int_equal(number(cJSON_GetObjectItem(reply, "flows"), "ever"), 0);
+	assert_int_equal(number(cJSON_GetObjectItem(reply, "fragments"), "evicted"), 8);
+	assert_int_equal(number(cJSON_GetObjectItem(reply, "dns"), "overflow"), 9);
 	cJSON_Delete(reply);
 }
 

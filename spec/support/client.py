@@ -330,7 +330,8 @@ def do_sum(*totals):
     return "\n".join(pattern.sum_of(int(total)) for total in totals)
 
 
-try:
-    print(globals()["do_" + sys.argv[1].replace("-", "_")](*sys.argv[2:]), flush=True)
-except OSError as error:
-    print(os_name(error), flush=True)
+if __name__ == "__main__":
+    try:
+        print(globals()["do_" + sys.argv[1].replace("-", "_")](*sys.argv[2:]), flush=True)
+    except OSError as error:
+        print(os_name(error), flush=True)

@@ -410,8 +410,11 @@ end
 
 --- Waits until the command has written the pattern on stdout.
 function Job:expect(pattern, bound_s)
-  local found = lab.eventually(function()
-    return self:out():match(pattern) or (self:done() and self:out():match(pattern))
+  local found
+  lab.eventually(function()
+    local done = self:done() -- looked at first: what it wrote last counts
+    found = self:out():match(pattern)
+    return found or done
   end, bound_s)
   return assert(found, ("no %q in: %s%s"):format(pattern, self:out(), self:err()))
 end
