@@ -73,6 +73,7 @@ SHIM_BIN_OBJ := $(if $(MUSL),$(SHIM_SRC:%.c=$(B)/obj/musl/%.o),$(SHIM_OBJ))
 SPECS    := $(SPEC_SRC:%.c=$(B)/%)
 TOOLS    := $(TOOL_SRC:%.c=$(B)/%)
 FUZZERS  := $(FUZZ_SRC:%.c=$(B)/%)
+BENCHES  := $(patsubst %.c,$(B)/%,$(wildcard spec/lua/*_bench.c))
 PROGRAMS := $(if $(wildcard core/main.c),$(B)/nsnet-host) \
 	$(if $(wildcard container-shim/main.c),$(B)/container-shim)
 MAN      := $(patsubst %.scd,$(B)/%,$(notdir $(wildcard core/*.1.scd container-shim/*.1.scd lua/*.7.scd)))
@@ -195,9 +196,9 @@ format: ## rewrite the C sources in the house style
 demo: programs ## the main job on real input: a package fetched, every connection logged
 	cd $(B) && ./nsnet-host -s $(CURDIR)/scripts/connlog.lua -- \
 		apt-get -q -o APT::Sandbox::User=root download hello
-bench: programs $(B)/spec/lua/hook_bench ## compare with direct, pasta and slirp4netns
+bench: programs $(BENCHES) ## compare with direct, pasta and slirp4netns
 	$(Q)NSNET_BUILD=$(CURDIR)/$(B) spec/bench/run
-	$(Q)$(B)/spec/lua/hook_bench
+	$(Q)for b in $(BENCHES); do $$b || exit 1; done
 fuzz: ## FUZZ_TIME seconds each of spec/fuzz/*_fuzz.c, from the kept corpus
 	$(Q)$(MAKE) --no-print-directory MODE=fuzz CC=clang run-fuzz
 run-fuzz: $(FUZZERS)
@@ -207,7 +208,7 @@ run-fuzz: $(FUZZERS)
 $(B)/spec/core/% $(B)/spec/lua/% $(B)/spec/fuzz/%: private SPEC_LIBS = $(B)/libhost.a
 $(B)/spec/shim/%: private SPEC_LIBS = $(B)/libshim.a
 $(filter $(B)/spec/shim/%,$(SPECS)): $(B)/libshim.a
-$(filter-out $(B)/spec/shim/%,$(SPECS)) $(FUZZERS) $(B)/spec/lua/hook_bench: $(B)/libhost.a
+$(filter-out $(B)/spec/shim/%,$(SPECS)) $(FUZZERS) $(BENCHES): $(B)/libhost.a
 LINK = $(COMPILE) -MF $@.d $(LINK_$(MODE)) $(LDFLAGS) -o $@ $< $(SPEC_LIBS)
 $(B)/spec/%_spec: spec/%_spec.c $(B)/flags
 	$(SAY) SPEC $<
@@ -271,5 +272,5 @@ clean: ## remove what was built, keep what was fetched
 help: ## this text
 	@awk -F': .*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
--include $(patsubst %.o,%.d,$(HOST_OBJ) $(SHIM_OBJ) $(SHIM_BIN_OBJ)) $(SPECS:=.d) $(TOOLS:=.d) $(FUZZERS:=.d) \
+-include $(patsubst %.o,%.d,$(HOST_OBJ) $(SHIM_OBJ) $(SHIM_BIN_OBJ)) $(SPECS:=.d) $(TOOLS:=.d) $(FUZZERS:=.d) $(BENCHES:=.d) \
 	$(HEADERS:%=$(B)/lint/%.ok.d) $(TIDY:=.d)
