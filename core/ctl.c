@@ -68,8 +68,7 @@ static void look_in(struct found *f, const char *dir, long pid)
 		closedir(d);
 }
 
-/* A connection to the one program that is meant, or the negative exit status after a message. */
-static int find(long pid)
+int ctl_find(const char *what, long pid)
 {
 	char dir[CONTROL_DIRS_MAX][PATH_MAX];
 	size_t n = control_dirs(dir, true);
@@ -81,13 +80,13 @@ static int find(long pid)
 		return f.fd;
 	if (f.count) {
 		close(f.fd);
-		log_error("ctl: several are running (%s): name one with --pid", f.pids);
+		log_error("%s: several are running (%s): name one with --pid", what, f.pids);
 		return -EXIT_USAGE;
 	}
 	if (pid)
-		log_error("ctl: process %ld has no control socket of this user", pid);
+		log_error("%s: process %ld has no control socket of this user", what, pid);
 	else
-		log_error("ctl: no nsnet-host of this user is running");
+		log_error("%s: no nsnet-host of this user is running", what);
 	return -EXIT_NOBODY;
 }
 
@@ -141,7 +140,7 @@ static char *receive_line(int fd)
 	return NULL;
 }
 
-static char *ask(int fd, const char *command, const char *argument)
+char *ctl_ask(int fd, const char *command, const char *argument)
 {
 	cJSON *request = cJSON_CreateObject();
 	char *text, *line = NULL;
@@ -253,6 +252,19 @@ static void print_text(const char *text)
 		putchar((unsigned char)*text < ' ' || (unsigned char)*text > '~' ? '?' : *text);
 }
 
+static void print_lines(const cJSON *list)
+{
+	const cJSON *v;
+
+	cJSON_ArrayForEach(v, list)
+	{
+		if (!cJSON_IsString(v))
+			continue;
+		print_text(v->valuestring);
+		putchar('\n');
+	}
+}
+
 static void print_members(const cJSON *o, const char *before)
 {
 	char cell[CELL_MAX];
@@ -262,9 +274,11 @@ static void print_members(const cJSON *o, const char *before)
 	{
 		if (cJSON_IsArray(v) && cJSON_IsObject(v->child)) {
 			print_table(v);
+		} else if (cJSON_IsArray(v)) {
+			print_lines(v);
 		} else if (cJSON_IsObject(v)) {
 			print_members(v, v->string);
-		} else if (!cJSON_IsArray(v) && strcmp(v->string, "ok") != 0) {
+		} else if (strcmp(v->string, "ok") != 0) {
 			printf("%s%s%s: ", before, *before ? "." : "", v->string);
 			print_text(cJSON_IsString(v) ? v->valuestring : cell_of(cell, v));
 			putchar('\n');
@@ -272,15 +286,14 @@ static void print_members(const cJSON *o, const char *before)
 	}
 }
 
-/* Prints the answer; the exit status. */
-static int show(const char *line, bool raw)
+int ctl_show(const char *what, const char *line, bool raw)
 {
 	cJSON *reply = cJSON_Parse(line);
 	const char *why = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(reply, "error"));
 	bool ok = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(reply, "ok"));
 
 	if (!reply) {
-		log_error("ctl: the answer is not understood: use programs of one release");
+		log_error("%s: the answer is not understood: use programs of one release", what);
 		return EXIT_NOBODY;
 	}
 	if (raw)
@@ -288,7 +301,7 @@ static int show(const char *line, bool raw)
 	else if (ok)
 		print_members(reply, "");
 	else
-		log_error("ctl: %s", why ? why : "refused");
+		log_error("%s: %s", what, why ? why : "refused");
 	cJSON_Delete(reply);
 	return ok ? 0 : EXIT_REFUSED;
 }
@@ -323,13 +336,13 @@ int ctl_run(int argc, char **argv)
 	}
 	if (argc - optind < 1 || argc - optind > 2)
 		return usage();
-	fd = find(pid);
+	fd = ctl_find("ctl", pid);
 	if (fd < 0)
 		return -fd;
-	line = ask(fd, argv[optind], argv[optind + 1]);
+	line = ctl_ask(fd, argv[optind], argv[optind + 1]);
 	if (!line)
 		log_error("ctl: no answer: %s", strerror(errno));
-	status = line ? show(line, raw) : EXIT_NOBODY;
+	status = line ? ctl_show("ctl", line, raw) : EXIT_NOBODY;
 	free(line);
 	close(fd);
 	return status;

@@ -2,6 +2,8 @@
 #ifndef NSNET_CTL_H
 #define NSNET_CTL_H
 
+#include <stdbool.h>
+
 /* ctl - nsnet-host ctl: asks a running program at its control socket (control.h) and prints the
  * answer.
  *
@@ -13,5 +15,15 @@
 #define EXIT_NOBODY 69
 
 int ctl_run(int argc, char **argv);
+
+/* For other subcommands that ask; @what names them in messages. */
+
+/* A connection to the one program that is meant (@pid 0: the only one there is), or the negative
+ * exit status after a message. */
+int ctl_find(const char *what, long pid);
+/* The answer, one line, the caller's to free; NULL: errno says why. @argument may be NULL. */
+char *ctl_ask(int fd, const char *command, const char *argument);
+/* Prints an answer, for people or @raw. Returns the exit status. */
+int ctl_show(const char *what, const char *line, bool raw);
 
 #endif

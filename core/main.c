@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base.h"
+#include "console.h"
 #include "ctl.h"
 #include "host.h"
 #include "inherit.h"
@@ -34,6 +35,12 @@ static int run_ctl(struct options *o, const struct inherit *inherit)
 	return ctl_run(o->argc, o->argv);
 }
 
+static int run_console(struct options *o, const struct inherit *inherit)
+{
+	UNUSED(inherit);
+	return console_run(o->argc, o->argv);
+}
+
 static int run_test(struct options *o, const struct inherit *inherit)
 {
 	UNUSED(inherit);
@@ -59,6 +66,7 @@ static int run_lua_init(struct options *o, const struct inherit *inherit)
 }
 
 static const struct subcommand subcommands[] = {
+	{"console", "console [--pid PID]", run_console},
 	{"ctl", "ctl [--pid PID] [--json] COMMAND [ARGUMENT]", run_ctl},
 	{"doctor", "doctor", run_doctor},
 	{"explain", "explain -s FILE... tcp|udp|icmp ADDRESS [--name NAME] [--sni NAME]",

@@ -3,6 +3,7 @@
 
 #include <cjson/cJSON.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base.h"
@@ -148,10 +149,42 @@ static int command_rules(void *arg, const char *argument, cJSON *reply)
 	return 0;
 }
 
+static void add_lines(cJSON *list, char *text)
+{
+	for (char *line = strsep(&text, "\n"); line; line = strsep(&text, "\n"))
+		cJSON_AddItemToArray(list, cJSON_CreateString(line));
+}
+
+static int command_lua(void *arg, const char *argument, cJSON *reply)
+{
+	struct rules *r = arg;
+	char *text;
+	int rc;
+
+	if (!r->lua)
+		return no_script(reply);
+	if (!argument) {
+		cJSON_AddStringToObject(reply, "error",
+			"say what, as in: nsnet-host ctl lua 'nsnet.state'");
+		return -EINVAL;
+	}
+	rc = lua_host_eval(r->lua, argument, &text);
+	if (rc == 0 && *text)
+		add_lines(cJSON_AddArrayToObject(reply, "output"), text);
+	else if (rc == -EINVAL)
+		cJSON_AddStringToObject(reply, "error", text);
+	else if (rc == -EAGAIN)
+		cJSON_AddStringToObject(reply, "error",
+			"it was stopped: a line has 10 ms of CPU time, and its share of memory");
+	free(text);
+	return rc;
+}
+
 void rules_control(struct rules *r, struct control *c)
 {
 	const struct control_command all[] = {
 		{"rules", "", "rules and handlers, and what they did", command_rules, r},
+		{"lua", "LINE", "a line of Lua in the running rules", command_lua, r},
 		{"reload", "", "load the scripts again", command_reload, r},
 	};
 

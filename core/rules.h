@@ -40,7 +40,7 @@ int rules_start(struct rules *r);
  * no script. */
 bool rules_reload(struct rules *r);
 
-/* Adds the commands rules and reload to @c. */
+/* Adds the commands rules, lua and reload to @c. */
 void rules_control(struct rules *r, struct control *c);
 
 /* The command has ended with @status: runs the on_exit handlers. */

@@ -78,6 +78,13 @@ struct lua_rule {
 void lua_host_each_rule(const struct lua_host *h, void (*fn)(void *arg, const struct lua_rule *r),
 	void *arg);
 
+/* Evaluates a line of Lua, an expression or statements, in the sandbox of the rules in force, with
+ * the budgets of a hook; it may not wait. Not from inside a hook. 0: *@text has its results and
+ * what it printed, lines of ASCII, the last without an end; -EINVAL: *@text has the message of its
+ * error. Both are the caller's to free. Else *@text is NULL; -EAGAIN: it was stopped for its use of
+ * CPU time or memory, and a message says so. */
+int lua_host_eval(struct lua_host *h, const char *line, char **text);
+
 /* Errors of scripts since the start. */
 unsigned long long lua_host_errors(const struct lua_host *h);
 

@@ -385,6 +385,16 @@ int connection_expose(struct connection *c)
 	return c->object ? 0 : vm_protect(&c->rs->vm, object_make, c);
 }
 
+void connection_make(lua_State *L, struct connection *c)
+{
+	if (!c->object) {
+		lua_pushcfunction(L, object_make);
+		lua_pushlightuserdata(L, c);
+		lua_call(L, 1, 0);
+	}
+	connection_push(L, c);
+}
+
 void connection_push(lua_State *L, struct connection *c)
 {
 	lua_rawgeti(L, LUA_REGISTRYINDEX, c->ref);

@@ -82,6 +82,10 @@ struct connection *connection_get(struct ruleset *rs, struct flow *f);
 /* Makes the object, unless it is there. 0, or -1: reported. */
 int connection_expose(struct connection *c);
 
+/* Pushes the object, made if it is not there. For C functions that Lua called: raises for
+ * memory. */
+void connection_make(lua_State *L, struct connection *c);
+
 /* Pushes the object, which is there. Does not raise. */
 void connection_push(lua_State *L, struct connection *c);
 
