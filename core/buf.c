@@ -9,7 +9,8 @@
  * so that steady traffic never enters malloc; the rest goes back to the system. */
 #define POOL_KEEP_MAX 256
 
-/* Nobody is asked to let go of less than this. */
+/* Nobody is asked to let go of less than this, unless twice the limit is in use: a thousand
+ * connections that do not read would hold two of it each. */
 #define SHARE_MIN (128 * 1024)
 
 static struct buf *pool;
@@ -69,9 +70,12 @@ void buf_set_limit(size_t bytes)
 
 bool buf_pressure(size_t held, size_t holders)
 {
+	size_t share;
+
 	if (likely(used <= limit))
 		return false;
-	return held > MAX((size_t)SHARE_MIN, limit / MAX(holders, (size_t)1));
+	share = limit / MAX(holders, (size_t)1);
+	return held > (used / 2 > limit ? share : MAX((size_t)SHARE_MIN, share));
 }
 
 void buf_pool_fini(void)

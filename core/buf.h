@@ -45,9 +45,11 @@ size_t buf_used(void);
 void buf_set_limit(size_t bytes);
 
 /* True if the pool is over its limit and a holder of @held bytes among @holders
- * holders has more than its fair share (never true for 128 KB or less, so that
- * everybody progresses). A holder that is told so reads nothing more, or drops
- * what its peer will resend. */
+ * holders has more than its fair share: the holders' part of the limit, or 128 KB
+ * if that is more, but that only up to twice the limit. Never true for who holds
+ * nothing, so that everybody progresses: @holders with a buffer each, and twice
+ * the limit, are all there can be. A holder that is told so reads nothing more,
+ * or drops what its peer will resend. */
 bool buf_pressure(size_t held, size_t holders);
 
 /* Counts memory that stands in for buffers (small payloads that were copied out of one) into

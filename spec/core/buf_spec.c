@@ -68,9 +68,15 @@ static void presses_whoever_holds_more_than_its_share(void **state)
 	assert_false(buf_pressure(9 * SIZE, 2));
 	assert_true(buf_pressure(21 * SIZE, 1));
 	assert_true(buf_pressure(21 * SIZE, 0)); /* nobody counted: no division by it */
-	/* 128 KB are left to everybody, however many there are. */
+	/* 128 KB are left to everybody, however many there are, */
 	assert_false(buf_pressure(128 << 10, 1000));
 	assert_true(buf_pressure((128 << 10) + 1, 1000));
+	/* but not when twice the limit is in use: then one buffer is. */
+	buf_charge(20 * SIZE);
+	assert_true(buf_pressure(SIZE, 1000));
+	assert_false(buf_pressure(0, 1000));
+	assert_false(buf_pressure(9 * SIZE, 2));
+	buf_release(20 * SIZE);
 	for (size_t i = 0; i < ARRAY_LEN(b) - 20; i++)
 		buf_put(b[i]);
 	assert_false(buf_pressure(20 * SIZE, 1000)); /* at the limit, not above */
