@@ -33,6 +33,7 @@ int dns_init(struct dns *d, const struct dns_config *c)
 	d->pool.seen = c->seen;
 	d->pool.seen_arg = c->seen_arg;
 	d->pool.hosts = &d->hosts;
+	d->pool.synth = c->synth;
 	dnstcp_init(&d->tcp, c->loop, c->stack, c->flows, &d->pool);
 	return 0;
 no_resolver:

@@ -17,6 +17,7 @@
 #include "resolvconf.h"
 #include "resolver.h"
 #include "stack.h"
+#include "synth.h"
 #include "tun.h"
 
 /* dns - the name server that the child sees: answers port 53, UDP and TCP, at two addresses
@@ -42,6 +43,7 @@ struct dns_config {
 	const char *resolv_conf;  /* NULL = "/etc/resolv.conf" */
 	const char *hosts;        /* NULL = "/etc/hosts" */
 	struct addr self4, self6; /* our own addresses (port ignored); v 0 = DNS_SELF4, _SELF6 */
+	struct synth *synth;      /* NULL = the child is told true addresses */
 	dnsquery_seen_fn *seen;   /* sees each answer that goes to the child, or NULL */
 	void *seen_arg;
 };

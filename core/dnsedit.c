@@ -100,20 +100,25 @@ static ssize_t strip_svcb(uint8_t *out, const struct dnsmsg *m, const struct dns
 	return n < 0 ? n : 2 + name + n;
 }
 
-static bool is_clean(const struct dnsmsg *m)
+static bool is_address(const struct dnsmsg_record *r)
+{
+	return r->type == DNSMSG_TYPE_A || r->type == DNSMSG_TYPE_AAAA;
+}
+
+static bool is_clean(const struct dnsmsg *m, bool addresses)
 {
 	struct dnsmsg_record r;
 	size_t at = 0;
 	unsigned n = 0;
 
 	while (dnsmsg_next(m, &at, &n, &r) > 0) {
-		if (is_svcb(r.type) || is_signature(m->data, &r))
+		if (is_svcb(r.type) || is_signature(m->data, &r) || (addresses && is_address(&r)))
 			return false;
 	}
 	return true;
 }
 
-ssize_t dnsedit_strip(uint8_t *out, const uint8_t *msg, size_t len)
+ssize_t dnsedit_strip(uint8_t *out, const uint8_t *msg, size_t len, bool addresses)
 {
 	static uint8_t data[DNSMSG_MAX + DNSMSG_WIRE_MAX];
 	struct dnsmsg m;
@@ -125,13 +130,13 @@ ssize_t dnsedit_strip(uint8_t *out, const uint8_t *msg, size_t len)
 
 	if (err && !(err == -EMSGSIZE && m.truncated))
 		return -EBADMSG;
-	if (is_clean(&m))
+	if (is_clean(&m, addresses))
 		return 0;
 	dnsmake_begin_copy(&k, out, DNSMSG_MAX, &m);
 	out[3] &= (uint8_t)~FLAG_AD;
 	while (dnsmsg_next(&m, &at, &n, &r) > 0) {
 		ssize_t size = 0;
-		if (is_signature(msg, &r))
+		if (is_signature(msg, &r) || (addresses && is_address(&r)))
 			continue;
 		if (is_svcb(r.type)) {
 			size = strip_svcb(data, &m, &r);

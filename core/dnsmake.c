@@ -175,13 +175,24 @@ void dnsmake_record(struct dnsmake *k, unsigned section, const uint8_t *owner, u
 	finish(k, section, &at, ok);
 }
 
+static void put_pointer(struct dnsmake *k, unsigned section, const uint8_t *owner, uint16_t type,
+	uint32_t ttl, const uint8_t *target)
+{
+	struct mark at;
+	bool ok = put_head(k, owner, type, CLASS_IN, ttl, &at) && put_name(k, target);
+
+	finish(k, section, &at, ok);
+}
+
 void dnsmake_cname(struct dnsmake *k, unsigned section, const uint8_t *owner, uint32_t ttl,
 	const uint8_t *target)
 {
-	struct mark at;
-	bool ok = put_head(k, owner, DNSMSG_TYPE_CNAME, CLASS_IN, ttl, &at) && put_name(k, target);
+	put_pointer(k, section, owner, DNSMSG_TYPE_CNAME, ttl, target);
+}
 
-	finish(k, section, &at, ok);
+void dnsmake_ptr(struct dnsmake *k, const uint8_t *owner, uint32_t ttl, const uint8_t *target)
+{
+	put_pointer(k, 1, owner, DNSMSG_TYPE_PTR, ttl, target);
 }
 
 /* What stands in the data of a type before, and how many, names that may be compressed: RFC 1035

@@ -41,6 +41,8 @@ void dnsmake_record(struct dnsmake *k, unsigned section, const uint8_t *owner, u
 /* The same, its data being the name @target. */
 void dnsmake_cname(struct dnsmake *k, unsigned section, const uint8_t *owner, uint32_t ttl,
 	const uint8_t *target);
+/* A PTR record in the answer section. */
+void dnsmake_ptr(struct dnsmake *k, const uint8_t *owner, uint32_t ttl, const uint8_t *target);
 
 /* Copies the record @r of @m, with @len bytes at @data in the place of its data if @data is not
  * NULL. Names in the data of the types that may have compressed ones (RFC 3597 4) are read out.

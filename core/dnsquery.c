@@ -10,10 +10,8 @@
 #include <time.h>
 
 #include "base.h"
-#include "dname.h"
 #include "dnsedit.h"
-#include "guard.h"
-#include "hosts.h"
+#include "dnslocal.h"
 #include "log.h"
 
 static double now(void)
@@ -102,7 +100,8 @@ static void query_finish(struct dnsquery *q, uint8_t *msg, size_t len)
 		dnsmsg_set_id(msg, q->id);
 		p->answered++;
 		p->rcode[msg[3] & 15]++;
-		if (p->seen)
+		/* An address that stands for a name is known without being learnt. */
+		if (p->seen && !q->synthetic && !q->real)
 			p->seen(p->seen_arg, q, msg, len);
 	}
 	query_tell(q, msg, len);
@@ -164,60 +163,17 @@ static void query_ready_error(struct dnsquery *q, unsigned rcode)
 	query_ready(q);
 }
 
-/* True if the same was not said of the name within DNSQUERY_SAID_S. A lookup asks for two types,
- * of two servers, in every search domain. Two names that collide are both said more often. */
-static bool is_news(struct dnsquery_pool *p, const char *name, const char *what)
-{
-	const char *texts[] = {name, what};
-	uint32_t hash = 2166136261u;
-	double t = now();
-
-	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
-		for (const char *c = texts[i]; *c; c++)
-			hash = (hash ^ (uint8_t)*c) * 16777619u;
-	}
-	struct dnsquery_said *s = &p->said[hash % DNSQUERY_SAID];
-	if (s->hash == hash && s->until > t)
-		return false;
-	s->hash = hash;
-	s->until = t + DNSQUERY_SAID_S;
-	return true;
-}
-
-/* Tells of an answer that rules about names will not believe, so that a denied connection is no
- * riddle. */
-static void log_private(const struct dnsquery *q, const uint8_t *msg, size_t len)
-{
-	struct dnsmsg_record r;
-	struct dnsmsg m;
-	size_t at = 0;
-	unsigned n = 0;
-
-	if (dnsmsg_parse(&m, msg, len) < 0)
-		return;
-	while (dnsmsg_next(&m, &at, &n, &r) > 0) {
-		struct addr a = {.v = r.type == DNSMSG_TYPE_A ? 4 : 6};
-		char text[ADDR_TEXT_MAX];
-
-		if (r.section != 1 || (r.type != DNSMSG_TYPE_A && r.type != DNSMSG_TYPE_AAAA) ||
-			r.data_len != (a.v == 4 ? 4 : 16))
-			continue;
-		memcpy(a.ip, msg + r.data, r.data_len);
-		if (!guard_is_private(&a) || !is_news(q->pool, q->name, "private"))
-			continue;
-		log_warn("dns: %s is said to be at %s, which is no public address: no rule about "
-			 "its name opens it without cidr = \"%s\"",
-			q->name, addr_format(&a, false, text), text);
-	}
-}
-
-/* Where rules speak of names: what the child gets instead of the answer, or NULL. */
-static uint8_t *answer_by_name(const struct dnsquery *q, uint8_t *msg, size_t *len)
+/* Where rules speak of names, or addresses stand for them: what the child gets instead of the
+ * answer, or NULL. */
+static uint8_t *answer_by_name(struct dnsquery *q, uint8_t *msg, size_t *len)
 {
 	static uint8_t stripped[DNSMSG_MAX];
-	ssize_t n = dnsedit_strip(stripped, msg, *len);
+	/* A script that sends a question elsewhere wants the addresses from there. */
+	const bool hide = q->pool->synth && !q->real && q->decision.verdict != VERDICT_REDIRECT;
+	ssize_t n = dnsedit_strip(stripped, msg, *len, hide);
 
-	log_private(q, msg, *len);
+	if (q->pool->policy && q->pool->policy->by_name)
+		dnsnews_private(&q->pool->news, q->name, msg, *len);
 	if (n == 0)
 		return msg;
 	*len = n > 0 ? (size_t)n : 0;
@@ -228,7 +184,7 @@ static void query_on_resolved(struct resolver_query *up, uint8_t *msg, size_t le
 {
 	struct dnsquery *q = container_of(up, struct dnsquery, up);
 
-	if (msg && q->pool->policy && q->pool->policy->by_name)
+	if (msg && (q->pool->synth || (q->pool->policy && q->pool->policy->by_name)))
 		msg = answer_by_name(q, msg, &len);
 	if (msg) {
 		query_finish(q, msg, len);
@@ -238,27 +194,46 @@ static void query_on_resolved(struct resolver_query *up, uint8_t *msg, size_t le
 	}
 }
 
-/* A name in the host's own file needs no name server. Without memory one is asked. */
-static void ask_hosts(struct dnsquery *q)
+/* What q->answer is to be, if we know it by ourselves. Without memory a name server is asked, but
+ * for what it is not to hear of. */
+static void keep_answer(struct dnsquery *q, const uint8_t *text, size_t len)
 {
-	uint8_t text[DNSQUERY_LEN_MAX];
-
-	hosts_check(q->pool->hosts, now());
-	size_t len = hosts_answer(q->pool->hosts, text, sizeof(text), &q->m);
-	uint8_t *copy = len ? malloc(len) : NULL;
-	if (!copy)
+	q->answer = len ? malloc(len) : NULL;
+	if (!q->answer)
 		return;
-	q->answer = memcpy(copy, text, len);
+	memcpy(q->answer, text, len);
 	q->answer_len = len;
+}
+
+static void ask_local(struct dnsquery *q)
+{
+	const struct dnslocal local = {q->pool->hosts, q->pool->synth};
+	uint8_t text[DNSLOCAL_MAX];
+
+	keep_answer(q, text, dnslocal_answer(&local, text, &q->m, q->real, now(), &q->synthetic));
+}
+
+/* True if the child may know the answer whatever policy says, and it is on its way. */
+static bool query_is_known(struct dnsquery *q)
+{
+	const struct dnslocal local = {q->pool->hosts, q->pool->synth};
+	uint8_t text[DNSLOCAL_MAX];
+	size_t len = dnslocal_known(&local, text, &q->m);
+
+	if (!len)
+		return false;
+	keep_answer(q, text, len);
+	query_ready(q);
+	return true;
 }
 
 static void query_ask(struct dnsquery *q, const struct addr *server)
 {
 	int err = 0;
 
-	if (!q->answer && !server && q->pool->hosts)
-		ask_hosts(q);
-	if (q->answer) {
+	if (!q->answer && !server)
+		ask_local(q);
+	if (q->answer || q->synthetic) {
 		query_ready(q);
 		return;
 	}
@@ -271,25 +246,6 @@ static void query_ask(struct dnsquery *q, const struct addr *server)
 	}
 }
 
-/* A name that a script or the default refuses: said once, and few lines a second. */
-static void log_denied(const struct dnsquery *q, const char *what, const struct decision *d)
-{
-	static struct log_limit limit = {.burst = 10};
-	unsigned long left_out = 0;
-	char type[16], more[48] = "", name[DNAME_MAX], hint[DNAME_MAX + 64] = "";
-
-	if (!is_news(q->pool, q->name, what) || !log_limit_pass(&limit, &left_out))
-		return;
-	if (left_out)
-		snprintf(more, sizeof(more), " (and %lu more)", left_out);
-	if (!d->rule && dname_normalise(name, q->name, strlen(q->name)) > 0)
-		snprintf(hint, sizeof(hint),
-			"; { domain = \"%s\", nsnet.allow } in a rule would allow it", name);
-	log_warn("dns: %s %s %s by %s%s%s%s%s", q->name, dnsmsg_type_name(q->m.type, type), what,
-		d->rule ? d->rule : "default", d->reason ? ": " : "", d->reason ? d->reason : "",
-		hint, more);
-}
-
 static void query_deny(struct dnsquery *q, const struct decision *d)
 {
 	unsigned rcode = d->style == DENY_STYLE_UNREACHABLE ? DNSMSG_RCODE_NXDOMAIN
@@ -299,7 +255,7 @@ static void query_deny(struct dnsquery *q, const struct decision *d)
 
 	q->pool->denied++;
 	snprintf(what, sizeof(what), "denied (%s)", dnsmsg_rcode_name(rcode, text));
-	log_denied(q, what, d);
+	dnsnews_denied(&q->pool->news, q->name, q->m.type, what, d);
 	query_ready_error(q, rcode);
 }
 
@@ -314,7 +270,7 @@ static void query_settle(struct dnsquery *q, enum verdict v, struct decision *fr
 	if (v == VERDICT_NONE)
 		v = policy && policy->default_deny ? VERDICT_DENY : VERDICT_ALLOW;
 	if (policy && policy->dry_run && (v == VERDICT_DENY || v == VERDICT_DROP)) {
-		log_denied(q, "would be denied", d);
+		dnsnews_denied(&q->pool->news, q->name, q->m.type, "would be denied", d);
 		d->would = v;
 		v = VERDICT_ALLOW;
 	}
@@ -344,7 +300,7 @@ static void query_apply(struct dnsquery *q, enum verdict v, struct decision *fro
 		return;
 	case VERDICT_DROP:
 		q->pool->dropped++;
-		log_denied(q, "dropped", d);
+		dnsnews_denied(&q->pool->news, q->name, q->m.type, "dropped", d);
 		free(q->answer);
 		q->answer = NULL;
 		query_ready(q);
@@ -457,6 +413,18 @@ static struct dnsquery *query_alloc(struct dnsquery_pool *p, const struct dnsmsg
 	return q;
 }
 
+/* Finds out what becomes of a new question, which dnsmsg_parse() left with @err. */
+static void query_begin(struct dnsquery *q, int err)
+{
+	unsigned rcode = check(&q->m, err);
+
+	q->pool->asked++;
+	if (rcode)
+		query_ready_error(q, rcode);
+	else if (!query_is_known(q))
+		query_judge(q);
+}
+
 int dnsquery_new(struct dnsquery_pool *p, const struct addr *src, const struct addr *dst, bool tcp,
 	const uint8_t *msg, size_t len, dnsquery_fn *done, void *owner, struct dnsquery **out)
 {
@@ -485,12 +453,38 @@ int dnsquery_new(struct dnsquery_pool *p, const struct addr *src, const struct a
 	q->owner = owner;
 	if (p->policy && p->policy->identify && p->policy->who)
 		q->process = who_find(p->policy->who, tcp ? IPPROTO_TCP : IPPROTO_UDP, src, dst);
-	p->asked++;
-	unsigned rcode = check(&q->m, err);
-	if (rcode)
-		query_ready_error(q, rcode);
-	else
-		query_judge(q);
+	query_begin(q, err);
+	*out = q;
+	return 0;
+}
+
+int dnsquery_seek(struct dnsquery_pool *p, const struct flow_key *key, struct process *process,
+	const char *name, uint16_t type, dnsquery_fn *done, void *owner, struct dnsquery **out)
+{
+	/* Recursion desired, one question, one additional record: */
+	uint8_t msg[DNSMSG_HEADER + DNSMSG_WIRE_MAX + 4 + 11] = {0, 0, 1, 0, 0, 1, [11] = 1};
+	/* OPT, for up to 1232 bytes by UDP (RFC 6891 6.2.5, DNS flag day 2020). */
+	static const uint8_t opt[11] = {0, 0, DNSMSG_TYPE_OPT, 1232 >> 8, 1232 & 0xff};
+	int n = dnsmsg_wire(name, msg + DNSMSG_HEADER);
+	struct dnsmsg m;
+
+	if (n < 0)
+		return n;
+	n += DNSMSG_HEADER;
+	msg[n + 1] = (uint8_t)type;
+	msg[n + 3] = 1; /* IN */
+	memcpy(msg + n + 4, opt, sizeof(opt));
+	int err = dnsmsg_parse(&m, msg, (size_t)n + 4 + sizeof(opt));
+	struct dnsquery *q = query_alloc(p, &m);
+	if (!q)
+		return -ENOMEM;
+	q->src = key->src;
+	q->dst = key->dst;
+	q->tcp = q->real = true; /* a truncated answer is of no use */
+	q->done = done;
+	q->owner = owner;
+	q->process = process_hold(process);
+	query_begin(q, err);
 	*out = q;
 	return 0;
 }

@@ -9,6 +9,7 @@
 
 #include "addr.h"
 #include "dnsmsg.h"
+#include "dnsnews.h"
 #include "hook.h"
 #include "list.h"
 #include "policy.h"
@@ -32,11 +33,10 @@ enum dnsquery_state {
 #define DNSQUERY_JUDGING_S 30. /* then SERVFAIL; the policy side has shorter limits of its own */
 #define DNSQUERY_MAX 512       /* under way at a time */
 #define DNSQUERY_LEN_MAX 4096  /* of a question; real ones are below 600 bytes */
-#define DNSQUERY_SAID 256      /* refused names that are remembered, so as to be said once */
-#define DNSQUERY_SAID_S 60.
 
 struct dnsquery;
 struct hosts;
+struct synth;
 
 /* The answer to @q, once, never from inside dnsquery_new(): @len bytes at @msg (borrowed, may be
  * changed, the child's identifier in it), or NULL for silence. @q has been taken off the list
@@ -46,11 +46,6 @@ typedef void dnsquery_fn(struct dnsquery *q, uint8_t *msg, size_t len);
 /* An answer on its way to the child, for those who remember names. Borrowed. */
 typedef void dnsquery_seen_fn(void *arg, const struct dnsquery *q, const uint8_t *msg, size_t len);
 
-struct dnsquery_said {
-	uint32_t hash; /* of the name and what was said of it */
-	double until;
-};
-
 struct dnsquery_pool {
 	struct ev_loop *loop;
 	struct resolver *resolver; /* borrowed */
@@ -58,7 +53,8 @@ struct dnsquery_pool {
 	dnsquery_seen_fn *seen;    /* NULL = none */
 	void *seen_arg;
 	struct hosts *hosts; /* borrowed; NULL = none */
-	struct dnsquery_said said[DNSQUERY_SAID];
+	struct synth *synth; /* borrowed; NULL = addresses are the true ones */
+	struct dnsnews news;
 	struct list bucket[DNSQUERY_BUCKETS]; /* all queries, by the child's identifier */
 	size_t count;
 	uint64_t asked, answered;
@@ -93,6 +89,8 @@ struct dnsquery {
 	uint16_t id; /* the child's; in msg the resolver overwrites it */
 	enum dnsquery_state state;
 	bool told;      /* observers know of its end */
+	bool real;      /* we ask, not the child: for true addresses */
+	bool synthetic; /* the answer is of addresses that stand for names */
 	ev_timer timer; /* JUDGING: the limit; READY: ends the waiting at once */
 	double started; /* monotonic seconds */
 	struct resolver_query up;
@@ -111,6 +109,11 @@ void dnsquery_pool_fini(struct dnsquery_pool *p); /* ends all; no callback comes
  * question, -EALREADY: a repeated one that is under way, UDP only; -EBUSY: too many; -ENOMEM). */
 int dnsquery_new(struct dnsquery_pool *p, const struct addr *src, const struct addr *dst, bool tcp,
 	const uint8_t *msg, size_t len, dnsquery_fn *done, void *owner, struct dnsquery **out);
+
+/* The same for ourselves, as if @process (held anew, or NULL) asked from the socket of @key: what
+ * true addresses of @type (A, AAAA) has @name? */
+int dnsquery_seek(struct dnsquery_pool *p, const struct flow_key *key, struct process *process,
+	const char *name, uint16_t type, dnsquery_fn *done, void *owner, struct dnsquery **out);
 
 /* The front does not want the answer any more. @q is gone. */
 void dnsquery_free(struct dnsquery *q);

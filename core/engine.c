@@ -18,6 +18,8 @@ static const char *engine_name_of(void *arg, const struct flow *f)
 
 	if (f->inbound) /* who calls is known by its address alone */
 		return NULL;
+	if (f->by_name)
+		return f->name;
 	return names_find(&e->names, &f->key.dst, ev_now(e->config.loop));
 }
 
@@ -59,6 +61,20 @@ static int init_guard(struct engine *e)
 	return 0;
 }
 
+/* 0 or negative errno after a message. */
+static int init_synth(struct engine *e)
+{
+	int rc = synth_init(&e->synth);
+
+	if (rc < 0) {
+		log_error("cannot start --dns=synthetic: %s", strerror(-rc));
+		return rc;
+	}
+	e->guard.synth4 = e->synth.net4;
+	e->guard.synth6 = e->synth.net6;
+	return 0;
+}
+
 int engine_init(struct engine *e, const struct engine_config *config)
 {
 	int rc;
@@ -70,10 +86,11 @@ int engine_init(struct engine *e, const struct engine_config *config)
 		return rc;
 	}
 	rc = init_guard(e);
-	if (rc < 0) {
-		names_fini(&e->names);
-		return rc;
-	}
+	if (rc < 0)
+		goto no_guard;
+	rc = config->synthetic ? init_synth(e) : 0;
+	if (rc < 0)
+		goto no_synth;
 	e->self4 = inside_address(config->net4);
 	e->self6 = inside_address(config->net6);
 	e->policy.loop = config->loop;
@@ -84,10 +101,17 @@ int engine_init(struct engine *e, const struct engine_config *config)
 	e->policy.default_deny = config->default_deny;
 	e->policy.dry_run = config->dry_run;
 	return 0;
+no_synth:
+	guard_fini(&e->guard);
+no_guard:
+	names_fini(&e->names);
+	return rc;
 }
 
 void engine_fini(struct engine *e)
 {
+	if (e->config.synthetic)
+		synth_fini(&e->synth);
 	names_fini(&e->names);
 	guard_fini(&e->guard);
 	buf_pool_fini();
@@ -134,14 +158,20 @@ static int start_dns(struct engine *e)
 		.policy = &e->policy,
 		.self4 = engine_dns(e, 4),
 		.self6 = engine_dns(e, 6),
+		.synth = e->config.synthetic ? &e->synth : NULL,
 		.seen = engine_on_answer,
 		.seen_arg = e,
 	};
 	int rc = dns_init(&e->dns, &c);
 
-	if (rc == 0)
-		e->names.file = &e->dns.hosts;
-	return rc;
+	if (rc < 0)
+		return rc;
+	e->names.file = &e->dns.hosts;
+	if (e->config.synthetic) {
+		errands_init(&e->errands, c.loop, &e->policy, &e->synth, &e->dns.pool);
+		e->errands.dial_timeout_s = e->config.dial_timeout_s;
+	}
+	return 0;
 }
 
 static void start_publish(struct engine *e)
@@ -230,6 +260,8 @@ void engine_stop(struct engine *e)
 	vigil_stop(&e->vigil);
 	tun_stop(&e->tun);
 	e->names.file = NULL;
+	if (e->config.synthetic)
+		errands_fini(&e->errands);
 	dns_fini(&e->dns);
 	stop_carriers(e);
 	flow_table_fini(&e->flows);

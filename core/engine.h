@@ -8,6 +8,7 @@
 
 #include "conn.h"
 #include "dns.h"
+#include "errand.h"
 #include "flow.h"
 #include "frag.h"
 #include "gate.h"
@@ -17,6 +18,7 @@
 #include "policy.h"
 #include "publish.h"
 #include "stack.h"
+#include "synth.h"
 #include "tun.h"
 #include "udp.h"
 #include "vigil.h"
@@ -39,6 +41,7 @@ struct engine_config {
 	unsigned mtu;
 
 	bool default_deny, dry_run, allow_host;
+	bool synthetic; /* names have private addresses inside, and are resolved when dialed */
 
 	size_t fds; /* how many descriptors this process may have: bounds max_conns */
 	size_t max_conns, max_flows;
@@ -67,6 +70,8 @@ struct engine {
 	struct visits visits;
 	struct publish publish;
 	struct dns dns;
+	struct synth synth; /* if config.synthetic, */
+	struct errands errands;
 	struct gate gate;
 	struct vigil vigil;
 };

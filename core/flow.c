@@ -158,9 +158,10 @@ const char *flow_cause_name(enum flow_cause c)
 char *flow_format(const struct flow *f, char *text)
 {
 	char src[ADDR_TEXT_MAX], dst[ADDR_TEXT_MAX];
+	const struct addr *to = flow_dst(f)->v ? flow_dst(f) : &f->key.dst;
 
 	snprintf(text, FLOW_TEXT_MAX, "%s %s -> %s", f->ops->network,
 		addr_format(f->inbound ? &f->key.dst : &f->key.src, true, src),
-		addr_format(f->inbound ? &f->key.src : &f->key.dst, true, dst));
+		addr_format(f->inbound ? &f->key.src : to, true, dst));
 	return text;
 }

@@ -146,6 +146,7 @@ struct flow {
 	bool inbound : 1; /* the world called: key.src is inside, key.dst the caller, seen there */
 	bool named : 1;   /* the user named it (-p, -L): allowed unless a rule says no */
 	bool retired : 1; /* its key belongs to a newer flow: see flow_retire() */
+	bool by_name : 1; /* key.dst stands for a name: see flow_dst() and errand.h */
 	int error;        /* errno of a failed dial */
 	struct flow_times times;
 	uint64_t bytes_up;   /* child to world, payload: see flow_count_up() */
@@ -157,7 +158,18 @@ struct flow {
 	struct envelope *envelope; /* UDP: the same */
 	void *policy;              /* the policy side's own; NULL until it sets it */
 	struct names_host *names;  /* core/policy's: keeps the names of dst; NULL = none */
+	/* by_name: the address that it is judged by and goes to, version 0 while nobody knows it;
+	 * what for, until it ends (both core/errand's, the name being lent). */
+	struct addr dst;
+	const char *name;
+	struct errand *errand;
 };
+
+/* Where @f means to go: to the address that the child wrote, or one that its name has. */
+static inline const struct addr *flow_dst(const struct flow *f)
+{
+	return f->by_name ? &f->dst : &f->key.dst;
+}
 
 struct flow_table {
 	struct flow **bucket; /* owned */

@@ -45,6 +45,7 @@ const char *guard_class_name(enum guard_class c)
 		[GUARD_CLASS_METADATA] = "metadata service",
 		[GUARD_CLASS_MULTICAST] = "multicast or broadcast address",
 		[GUARD_CLASS_INSIDE] = "the namespace's own network",
+		[GUARD_CLASS_SYNTHETIC] = "address without a name (--dns=synthetic)",
 	};
 
 	return (size_t)c < ARRAY_LEN(name) ? name[c] : "unknown";
@@ -318,6 +319,8 @@ static enum guard_class classify_reading(struct guard *g, const struct addr *a)
 		return class;
 	if (cidr_has(&g->inside4, a) || cidr_has(&g->inside6, a))
 		return GUARD_CLASS_INSIDE;
+	if (cidr_has(&g->synth4, a) || cidr_has(&g->synth6, a))
+		return GUARD_CLASS_SYNTHETIC;
 	if (g->is_host)
 		return g->is_host(g->is_host_arg, a) ? GUARD_CLASS_HOST : GUARD_CLASS_PUBLIC;
 	return by_route(g, a);

@@ -28,6 +28,7 @@ enum guard_class {
 	GUARD_CLASS_MULTICAST, /* 224.0.0.0/4, ff00::/8, broadcast: no unicast destination */
 	GUARD_CLASS_INSIDE, /* the namespace's own network (10.0.0.0/24 and its ULA): nobody there
 			     */
+	GUARD_CLASS_SYNTHETIC, /* stands for a name, if for anything */
 };
 
 const char *guard_class_name(enum guard_class c); /* for people: "host loopback", ... */
@@ -45,6 +46,7 @@ struct guard {
 
 	/* The owner sets these after guard_init(), which zeroes them. */
 	struct cidr inside4, inside6; /* the namespace's networks */
+	struct cidr synth4, synth6;   /* addresses that stand for names; version 0 = none do */
 	/* Says whether @a reaches the host itself, instead of the kernel: for scripts that are
 	 * tested, whose verdicts must not depend on the machine. NULL = ask the kernel. */
 	bool (*is_host)(void *arg, const struct addr *a);

@@ -69,6 +69,14 @@ struct hooks {
 	 * while a dialer is registered. */
 	int (*dial)(void *arg, struct flow *f);
 
+	/* Would dial() make the connection of @f, which was allowed by its name alone? Then its
+	 * addresses need not be asked for. NULL: dial() never would. */
+	bool (*dials)(void *arg, struct flow *f);
+
+	/* A flow to a name was asked about with one of its addresses and goes to another, or
+	 * nowhere: @f->policy is to be released here, and close() will not come for it. */
+	void (*forget)(void *arg, struct flow *f);
+
 	/* Each packet, both directions, whole: fragments are put together first; false drops it.
 	 * Fast path: see architecture note. */
 	bool (*packet)(void *arg, enum hook_dir dir, struct packet *p);

@@ -252,6 +252,7 @@ static int init_engine(struct host *h, const struct inherit *inherit)
 		.net6 = o->net6,
 		.mtu = (unsigned)o->mtu,
 		.default_deny = o->default_deny,
+		.synthetic = o->synthetic,
 		.dry_run = o->dry_run,
 		.allow_host = o->allow_host,
 		.fds = inherit->nofile.rlim_max,

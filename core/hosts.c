@@ -11,6 +11,7 @@
 #include "base.h"
 #include "dname.h"
 #include "dnsmake.h"
+#include "dnsptr.h"
 
 #define YOUNG_S 2 /* a coarse clock of the file system cannot tell changes apart within it */
 
@@ -224,6 +225,38 @@ int hosts_each(const struct hosts *h, const struct addr *ip, int (*fn)(void *arg
 	return rc;
 }
 
+struct naming {
+	struct dnsmake *k;
+	const struct dnsmsg *q;
+	bool found;
+};
+
+static int add_name(void *arg, const char *name)
+{
+	struct naming *n = arg;
+	uint8_t wire[DNSMSG_WIRE_MAX];
+
+	if (dnsmsg_wire(name, wire) > 0) {
+		dnsmake_ptr(n->k, n->q->name, HOSTS_TTL_S, wire);
+		n->found = true;
+	}
+	return 0;
+}
+
+/* libc gives one name as the host's own and the others as its aliases; here all are equal. */
+static size_t answer_names(const struct hosts *h, uint8_t *out, size_t size, const struct dnsmsg *q)
+{
+	struct dnsmake k;
+	struct naming n = {.k = &k, .q = q};
+	struct addr ip;
+
+	if (!dnsptr_read(q->name, &ip))
+		return 0;
+	dnsmake_begin(&k, out, size, q, DNSMSG_RCODE_NOERROR);
+	hosts_each(h, &ip, add_name, &n);
+	return n.found ? dnsmake_end(&k, q) : 0;
+}
+
 size_t hosts_answer(const struct hosts *h, uint8_t *out, size_t size, const struct dnsmsg *q)
 {
 	char text[DNSMSG_TEXT_MAX], name[DNAME_MAX];
@@ -231,8 +264,11 @@ size_t hosts_answer(const struct hosts *h, uint8_t *out, size_t size, const stru
 	struct dnsmake k;
 	bool found = false;
 
-	if (!h->by_name || q->class != 1 ||
-		(q->type != DNSMSG_TYPE_A && q->type != DNSMSG_TYPE_AAAA))
+	if (!h->by_name || q->class != 1)
+		return 0;
+	if (q->type == DNSMSG_TYPE_PTR)
+		return answer_names(h, out, size, q);
+	if (q->type != DNSMSG_TYPE_A && q->type != DNSMSG_TYPE_AAAA)
 		return 0;
 	dnsmsg_text(q->name, text);
 	if (dname_normalise(name, text, strlen(text)) < 0)

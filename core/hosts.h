@@ -46,9 +46,10 @@ void hosts_check(struct hosts *h, double now);
 int hosts_each(const struct hosts *h, const struct addr *ip, int (*fn)(void *arg, const char *name),
 	void *arg);
 
-/* Writes the answer to @q, a question for A or AAAA, to @out (@size bytes, at least
- * DNSMSG_ERROR_MAX). Returns its length, or 0: the name is not in the file, or another type is
- * asked. A name of the other family only has no address: libc asks nobody else either. */
+/* Writes the answer to @q, a question for A, AAAA or PTR, to @out (@size bytes, at least
+ * DNSMSG_ERROR_MAX). Returns its length, or 0: the name (the address) is not in the file, or
+ * another type is asked. A name of the other family only has no address: libc asks nobody else
+ * either. */
 size_t hosts_answer(const struct hosts *h, uint8_t *out, size_t size, const struct dnsmsg *q);
 
 #endif

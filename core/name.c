@@ -7,12 +7,12 @@
 #include <string.h>
 
 #include "base.h"
+#include "dnsaddr.h"
 #include "dnsmsg.h"
 #include "guard.h"
 #include "hosts.h"
 
 #define BUCKETS 4096
-#define CHAIN_MAX 16  /* CNAME records followed in one message, as resolvers do */
 #define SPARED_MAX 64 /* pairs that connections need, passed over to make room */
 
 struct name {
@@ -177,79 +177,30 @@ void names_learn(struct names *n, const struct addr *ip, const char *name, doubl
 	}
 }
 
-static bool same(const uint8_t *a, int a_len, const uint8_t *b, int b_len)
+struct lesson {
+	struct names *names;
+	const char *name;
+	double now;
+};
+
+static void learn_one(void *arg, const struct addr *ip, uint32_t ttl)
 {
-	char ta[DNSMSG_TEXT_MAX], tb[DNSMSG_TEXT_MAX];
+	const struct lesson *l = arg;
 
-	return a_len > 0 && a_len == b_len && strcmp(dnsmsg_text(a, ta), dnsmsg_text(b, tb)) == 0;
-}
-
-/* Follows one CNAME record from @owner; true if there is one. */
-static bool follow(const struct dnsmsg *m, uint8_t *owner, int *owner_len)
-{
-	uint8_t wire[DNSMSG_WIRE_MAX];
-	struct dnsmsg_record r;
-	unsigned k = 0;
-	size_t at = 0;
-
-	while (dnsmsg_next(m, &at, &k, &r) == 1) {
-		int len;
-
-		if (r.section != 1 || r.type != DNSMSG_TYPE_CNAME)
-			continue;
-		len = dnsmsg_name(m->data, m->len, r.owner, wire, NULL);
-		if (!same(wire, len, owner, *owner_len))
-			continue;
-		len = dnsmsg_name(m->data, m->len, r.data, wire, NULL);
-		if (len <= 0)
-			return false;
-		memcpy(owner, wire, (size_t)len);
-		*owner_len = len;
-		return true;
-	}
-	return false;
-}
-
-static void learn_records(struct names *n, const struct dnsmsg *m, const uint8_t *owner,
-	int owner_len, const char *text, double now)
-{
-	uint8_t wire[DNSMSG_WIRE_MAX];
-	struct dnsmsg_record r;
-	unsigned k = 0;
-	size_t at = 0;
-
-	while (dnsmsg_next(m, &at, &k, &r) == 1) {
-		struct addr ip = {.v = r.type == DNSMSG_TYPE_A ? 4 : 6};
-		const size_t size = ip.v == 4 ? 4 : 16;
-
-		if (r.section != 1 || (r.type != DNSMSG_TYPE_A && r.type != DNSMSG_TYPE_AAAA) ||
-			r.data_len != size)
-			continue;
-		if (!same(wire, dnsmsg_name(m->data, m->len, r.owner, wire, NULL), owner,
-			    owner_len))
-			continue;
-		memcpy(ip.ip, m->data + r.data, size);
-		names_learn(n, &ip, text, r.ttl, now);
-	}
+	names_learn(l->names, ip, l->name, ttl, l->now);
 }
 
 void names_learn_answer(struct names *n, const uint8_t *msg, size_t len, double now)
 {
-	uint8_t owner[DNSMSG_WIRE_MAX];
 	char text[DNSMSG_TEXT_MAX];
+	struct lesson l = {n, text, now};
 	struct dnsmsg m;
-	int owner_len, rc = dnsmsg_parse(&m, msg, len);
+	int rc = dnsmsg_parse(&m, msg, len);
 
 	if ((rc < 0 && rc != -EMSGSIZE) || !m.response || !m.name_len || !m.answers)
 		return;
-	owner_len = m.name_len;
-	memcpy(owner, m.name, m.name_len);
 	dnsmsg_text(m.name, text);
-	for (int i = 0; i < CHAIN_MAX; i++) {
-		learn_records(n, &m, owner, owner_len, text, now);
-		if (!follow(&m, owner, &owner_len))
-			break;
-	}
+	dnsaddr_each(&m, learn_one, &l);
 }
 
 int names_each(struct names *n, const struct addr *ip, double now,

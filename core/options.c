@@ -13,6 +13,7 @@
 #include "base.h"
 #include "inside.h"
 #include "log.h"
+#include "synth.h"
 
 /* One option, and how its value is taken. The parser, --help and the specs read this one table. */
 enum kind {
@@ -39,6 +40,7 @@ struct row {
 
 static int take_script(struct options *o, const struct row *row, const char *text);
 static int take_default(struct options *o, const struct row *row, const char *text);
+static int take_dns(struct options *o, const struct row *row, const char *text);
 static int take_net4(struct options *o, const struct row *row, const char *text);
 static int take_net6(struct options *o, const struct row *row, const char *text);
 static int take_publish(struct options *o, const struct row *row, const char *text);
@@ -104,6 +106,9 @@ static const struct row rows[] = {
 	WHOLE(0, "mtu", "BYTES", "1280..65520 [65520]", mtu, 1280, 65520),
 	TAKEN(0, "net4", "ADDR/BITS", "CMD's address and network [" INSIDE_NET4 "]", take_net4),
 	TAKEN(0, "net6", "ADDR/BITS", "[" INSIDE_NET6 "]", take_net6),
+	TAKEN(0, "dns", "WHAT",
+		"host: names are resolved when CMD asks; synthetic: when it connects [host]",
+		take_dns),
 	FLAG(0, "linger", "stay until the last process in the namespace ends", linger),
 
 	HEADING("The way in"),
@@ -268,6 +273,14 @@ static int take_default(struct options *o, const struct row *row, const char *te
 	return 0;
 }
 
+static int take_dns(struct options *o, const struct row *row, const char *text)
+{
+	o->synthetic = strcmp(text, "synthetic") == 0;
+	if (!o->synthetic && strcmp(text, "host") != 0)
+		return wrong(row, text, "say host or synthetic");
+	return 0;
+}
+
 /* "10.0.0.1/24": an address of that family and the bits of its network. */
 static bool is_network(const char *text, uint8_t v, long least, long most)
 {
@@ -396,6 +409,24 @@ static int unknown(int argc, char **argv, int opt)
 			   : "unknown or without its value; see nsnet-host --help");
 }
 
+static bool overlap(const char *network, const char *other)
+{
+	const struct cidr a = inside_network(network);
+	struct cidr b;
+
+	return cidr_parse(&b, other) || cidr_has(&a, &b.net) || cidr_has(&b, &a.net);
+}
+
+/* What each option cannot see by itself. */
+static int check(const struct options *o)
+{
+	if (o->synthetic && (overlap(o->net4, SYNTH_NET4) || overlap(o->net6, SYNTH_NET6)))
+		return options_usage("--dns", "synthetic",
+			"its addresses, " SYNTH_NET4 " and " SYNTH_NET6
+			", are in the network of --net4 or --net6: choose another");
+	return 0;
+}
+
 static int parse(struct options *o, int argc, char **argv)
 {
 	char letters[2 * ARRAY_LEN(rows) + 3];
@@ -416,7 +447,7 @@ static int parse(struct options *o, int argc, char **argv)
 	o->separated = optind > 1 && strcmp(argv[optind - 1], "--") == 0;
 	o->argv = argv + optind;
 	o->argc = argc - optind;
-	return 0;
+	return check(o);
 }
 
 int options_parse(struct options *o, int argc, char **argv)

@@ -60,6 +60,7 @@ struct options {
 
 	bool default_set, default_deny; /* --default: overrules the scripts */
 	bool allow_host, dry_run;
+	bool synthetic;      /* --dns=synthetic */
 	bool watch;          /* load the scripts again when a file changes */
 	const char *env;     /* names that scripts may read, comma separated; NULL = none */
 	bool insecure_perms; /* run scripts that others can write */

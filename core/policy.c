@@ -26,10 +26,16 @@ static void deny_by_guard(struct decision *d, enum guard_class class)
 {
 	/* What a router would say of its own network's empty places, and nothing for what
 	 * has no single destination. */
-	d->style = class == GUARD_CLASS_INSIDE ? DENY_STYLE_UNREACHABLE : DENY_STYLE_REFUSE;
+	const bool empty = class == GUARD_CLASS_INSIDE || class == GUARD_CLASS_SYNTHETIC;
+
+	d->style = empty ? DENY_STYLE_UNREACHABLE : DENY_STYLE_REFUSE;
 	free(d->rule);
 	free(d->reason);
 	d->rule = d->reason = NULL;
+	if (class == GUARD_CLASS_SYNTHETIC) {
+		decide(d, VERDICT_DENY, "names", "no name has this address, or not any more");
+		return;
+	}
 	decide(d, class == GUARD_CLASS_MULTICAST ? VERDICT_DROP : VERDICT_DENY, "guard",
 		guard_class_name(class));
 }
@@ -93,7 +99,7 @@ static void settle_default(struct policy *p, struct flow *f)
 {
 	struct decision *d = &f->decision;
 	enum sidedoor door =
-		p->by_name && !f->inbound ? sidedoor_of(f->key.proto, &f->key.dst) : SIDEDOOR_NONE;
+		p->by_name && !f->inbound ? sidedoor_of(f->key.proto, flow_dst(f)) : SIDEDOOR_NONE;
 
 	if (f->named || (door == SIDEDOOR_NONE && !p->default_deny))
 		decide(d, VERDICT_ALLOW, NULL, NULL);
@@ -111,7 +117,10 @@ static void settle_target(struct policy *p, struct flow *f)
 	enum guard_class class;
 
 	if (d->verdict == VERDICT_ALLOW || d->verdict == VERDICT_VIA)
-		d->target = guard_translate(p->guard, &f->key.dst, &d->named);
+		d->target = guard_translate(p->guard, flow_dst(f), &d->named);
+	/* Known by its name alone: only a dialer can take it (policy_dial). */
+	if (f->by_name && !d->target.v)
+		return;
 	d->named |= f->named && addr_equal(&d->target, &f->key.dst);
 	class = guard_classify(p->guard, &d->target);
 	if (class != GUARD_CLASS_PUBLIC && !d->named)
@@ -151,6 +160,14 @@ static void settle(struct policy *p, struct flow *f, enum verdict v)
 		settle_inbound(f);
 	else if (d->verdict != VERDICT_DENY && d->verdict != VERDICT_DROP)
 		settle_target(p, f);
+	if (!f->errand)
+		policy_conclude(p, f);
+}
+
+void policy_conclude(struct policy *p, struct flow *f)
+{
+	const struct decision *d = &f->decision;
+
 	switch (d->verdict) {
 	case VERDICT_DENY:
 		p->denied++;
@@ -166,7 +183,8 @@ static void settle(struct policy *p, struct flow *f, enum verdict v)
 	if (f->state == FLOW_STATE_ENDED) /* by the hook that was asked */
 		return;
 	f->times.decided = policy_now(p);
-	if (p->names && !f->inbound && d->verdict != VERDICT_DENY && d->verdict != VERDICT_DROP)
+	if (p->names && !f->inbound && !f->by_name && d->verdict != VERDICT_DENY &&
+		d->verdict != VERDICT_DROP)
 		f->names = names_hold(p->names, &f->key.dst, policy_now(p));
 	if (p->observers) {
 		note_name(p, f);
@@ -177,9 +195,10 @@ static void settle(struct policy *p, struct flow *f, enum verdict v)
 bool policy_still_allows(struct policy *p, struct flow *f)
 {
 	struct decision *d = &f->decision;
-	/* As in settle_inbound(): the guard has nothing to look at. */
-	enum guard_class class =
-		d->named || f->inbound ? GUARD_CLASS_PUBLIC : guard_classify(p->guard, &d->target);
+	/* As in settle_inbound(), settle_target(): the guard has nothing to look at. */
+	enum guard_class class = d->named || f->inbound || (f->by_name && !d->target.v)
+		? GUARD_CLASS_PUBLIC
+		: guard_classify(p->guard, &d->target);
 
 	if (class == GUARD_CLASS_PUBLIC)
 		return true;
@@ -256,13 +275,11 @@ int policy_data(struct policy *p, struct flow *f, enum hook_dir dir, const void 
 	return p->hooks->data(p->hooks->arg, f, dir, bytes, n, other, other_len);
 }
 
-bool policy_ask(struct policy *p, struct flow *f)
+bool policy_judge(struct policy *p, struct flow *f)
 {
 	enum verdict (*hook)(void *, struct flow *, struct decision *) = NULL;
 	enum verdict v = VERDICT_NONE;
 
-	if (p->identify)
-		policy_process(p, f);
 	if (p->hooks) {
 		hook = f->key.proto == IPPROTO_TCP ? p->hooks->connect : p->hooks->flow;
 		f->asked = true;
@@ -271,12 +288,25 @@ bool policy_ask(struct policy *p, struct flow *f)
 		v = hook(p->hooks->arg, f, &f->decision);
 	if (v == VERDICT_PENDING) {
 		f->waiting = true;
-		if (p->observers)
-			observe_pending(p->observers, f);
 		return false;
 	}
 	settle(p, f, v);
 	return true;
+}
+
+bool policy_ask(struct policy *p, struct flow *f)
+{
+	int rc = 0;
+	bool final;
+
+	if (p->identify)
+		policy_process(p, f);
+	if (p->errands && !f->inbound)
+		rc = p->errands->ask(p->errands->arg, f);
+	final = rc ? rc > 0 : policy_judge(p, f);
+	if (!final && p->observers)
+		observe_pending(p->observers, f);
+	return final;
 }
 
 void policy_answer(struct policy *p, struct flow *f, enum verdict v, struct decision *d)
@@ -289,24 +319,34 @@ void policy_answer(struct policy *p, struct flow *f, enum verdict v, struct deci
 		decision_fini(&f->decision);
 		f->decision = *d;
 		settle(p, f, v);
+		if (f->errand) {
+			p->errands->judged(p->errands->arg, f); /* last: @f may be gone */
+			return;
+		}
 	}
 	f->ops->decided(f); /* last: @f may be gone */
 }
 
+/* To be dialed directly, by us. */
+static int dial_self(struct policy *p, struct flow *f)
+{
+	/* A verdict that needs a dialer is never dialed directly for want of one. */
+	if (f->decision.verdict == VERDICT_VIA)
+		return -EOPNOTSUPP;
+	return f->errand ? p->errands->dial(p->errands->arg, f) : -ENOSYS;
+}
+
 int policy_dial(struct policy *p, struct flow *f)
 {
-	int rc;
+	int rc = -ENOSYS;
 
 	f->times.dialing = policy_now(p);
-	if (!p->hooks || !p->hooks->dial) {
-		/* A verdict that needs a dialer is never dialed directly for want of one. */
-		return f->decision.verdict == VERDICT_VIA ? -EOPNOTSUPP : -ENOSYS;
-	}
-	rc = p->hooks->dial(p->hooks->arg, f);
+	if (p->hooks && p->hooks->dial)
+		rc = p->hooks->dial(p->hooks->arg, f);
 	if (rc == -EINPROGRESS)
 		f->waiting = true;
-	else if (rc == -ENOSYS && f->decision.verdict == VERDICT_VIA)
-		rc = -EOPNOTSUPP;
+	else if (rc == -ENOSYS)
+		rc = dial_self(p, f);
 	return rc;
 }
 
@@ -356,4 +396,6 @@ void policy_end(struct policy *p, struct flow *f, enum flow_cause cause, ev_tsta
 	if (f->names)
 		names_release(p->names, f->names, now);
 	f->names = NULL;
+	if (f->errand)
+		p->errands->end(p->errands->arg, f);
 }

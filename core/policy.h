@@ -19,6 +19,19 @@
  * only a rule that names it can pass. There is no path to a dial that does not come through here.
  * An error anywhere is a deny.
  */
+/* Flows to names, whose addresses are asked for on the way: errand.h fills this in. */
+struct errand_ops {
+	void *arg;
+	/* 0: @f has an address of its own. 1: its decision is final now. -EINPROGRESS: it will be,
+	 * and f->ops->decided() be called. */
+	int (*ask)(void *arg, struct flow *f);
+	/* A late answer to policy_judge() is f->decision. */
+	void (*judged)(void *arg, struct flow *f);
+	/* As hooks.dial, but that f->waiting is left alone. */
+	int (*dial)(void *arg, struct flow *f);
+	void (*end)(void *arg, struct flow *f);
+};
+
 struct policy {
 	const struct hooks *hooks;  /* borrowed; NULL = allow all */
 	struct guard *guard;        /* borrowed */
@@ -31,8 +44,9 @@ struct policy {
 	bool logged;         /* single flows are told on stderr by an observer: not by us */
 	bool identify;       /* look up the process of each flow and question at once */
 	struct names *names; /* borrowed: of the addresses; NULL = none are known */
-	bool by_process;     /* rules may ask for processes, see policy_process() */
-	bool by_name;        /* rules speak of names: nothing may lead around them */
+	const struct errand_ops *errands; /* borrowed; NULL = an address is an address */
+	bool by_process;                  /* rules may ask for processes, see policy_process() */
+	bool by_name;                     /* rules speak of names: nothing may lead around them */
 	bool default_deny;
 	bool dry_run; /* decide and log, but allow */
 	uint64_t allowed, denied, dropped;
@@ -41,6 +55,13 @@ struct policy {
 /* Asks for @f (state ASKED). Returns true if f->decision is final now: verdict ALLOW (target
  * set), DENY or DROP. False: f->ops->decided(f) will be called later, from the loop. */
 bool policy_ask(struct policy *p, struct flow *f);
+
+/* For errand.h: the same with one address of the name of @f, flow_dst(). Nobody is told of the
+ * decision, which is one of several, until policy_conclude(). Pending: errand_ops.judged() will be
+ * called. */
+bool policy_judge(struct policy *p, struct flow *f);
+/* f->decision is the one that counts: counts it and tells observers. */
+void policy_conclude(struct policy *p, struct flow *f);
 
 /* The policy side's late answer to PENDING; takes the strings of @d. Calls f->ops->decided(). */
 void policy_answer(struct policy *p, struct flow *f, enum verdict v, struct decision *d);

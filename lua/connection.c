@@ -332,6 +332,14 @@ static const struct process *connection_process(void *arg)
 	return policy_process(c->rs->policy, c->flow);
 }
 
+/* A flow to a name has that one, whatever others its address has. */
+static int connection_own_name(void *arg, const struct addr *ip, filter_each_fn *fn, void *fn_arg)
+{
+	const struct flow *f = arg;
+	UNUSED(ip);
+	return f->name ? fn(fn_arg, f->name) : 0;
+}
+
 struct connection *connection_get(struct ruleset *rs, struct flow *f)
 {
 	if (f->policy)
@@ -345,15 +353,15 @@ struct connection *connection_get(struct ruleset *rs, struct flow *f)
 	c->via_ref = LUA_NOREF;
 	c->rule_via = LUA_NOREF;
 	c->dialed_fd = -1;
-	c->facts.dst = guard_canonical(&f->key.dst);
-	c->facts.literal = f->key.dst;
-	c->facts.door = rs->has_names && !f->inbound ? sidedoor_of(f->key.proto, &f->key.dst)
+	c->facts.dst = guard_canonical(flow_dst(f));
+	c->facts.literal = *flow_dst(f);
+	c->facts.door = rs->has_names && !f->inbound ? sidedoor_of(f->key.proto, flow_dst(f))
 						     : SIDEDOOR_NONE;
 	c->facts.network = f->key.proto == IPPROTO_TCP ? FILTER_TCP
 		: f->key.proto == IPPROTO_UDP          ? FILTER_UDP
 						       : FILTER_ICMP;
-	c->facts.names_of = rs->names_of;
-	c->facts.names_arg = rs->names_arg;
+	c->facts.names_of = f->by_name ? connection_own_name : rs->names_of;
+	c->facts.names_arg = f->by_name ? f : rs->names_arg;
 	if (f->inbound) {
 		c->facts.inbound = true;
 		c->facts.dst.port = f->key.src.port;
@@ -373,7 +381,10 @@ static int object_make(lua_State *L)
 	/* A mark for "no table of the script's yet". */
 	lua_getmetatable(L, -1);
 	lua_setfenv(L, -2);
-	o->dst = c->flow->inbound ? c->flow->key.src : c->facts.dst;
+	/* An address there always is: while only its name is known, the one that stands for it. */
+	o->dst = c->flow->inbound ? c->flow->key.src
+		: c->facts.dst.v  ? c->facts.dst
+				  : c->flow->key.dst;
 	c->ref = luaL_ref(L, LUA_REGISTRYINDEX);
 	o->c = c; /* from here on nothing raises */
 	c->object = o;

@@ -137,7 +137,10 @@ static int dialer_arguments(lua_State *L)
 	char text[ADDR_TEXT_MAX];
 	lua_rawgeti(L, LUA_REGISTRYINDEX, call->ref);
 	lua_pushstring(L, c->flow->ops->network);
-	lua_pushstring(L, addr_format(&c->flow->decision.target, true, text));
+	if (c->flow->by_name && !c->flow->decision.target.v)
+		lua_pushfstring(L, "%s:%d", c->flow->name, c->flow->key.dst.port);
+	else
+		lua_pushstring(L, addr_format(&c->flow->decision.target, true, text));
 	connection_push(L, c);
 	lua_xmove(L, call->co, 4);
 	return 0;
@@ -183,6 +186,20 @@ static int dialer_run(struct connection *c, int ref)
 	c->dialed.run = dialer_on_soon;
 	vm_defer(vm, &c->dialed);
 	return -EINPROGRESS;
+}
+
+bool dialer_would(const struct connection *c)
+{
+	const struct handlers *hs = &c->rs->dialers;
+	bool named;
+	if (c->facts.network == FILTER_ICMP)
+		return false;
+	for (size_t i = 0; i < hs->len; i++) {
+		const struct handler *h = &hs->v[i];
+		if (!h->filter || filter_match(h->filter, &c->facts, &named))
+			return true;
+	}
+	return false;
 }
 
 int dialer_dial(struct connection *c)

@@ -14,6 +14,7 @@
 #include "lua/dialer.h"
 #include "lua/dnschain.h"
 #include "lua/greeting.h"
+#include "lua/rules.h"
 #include "lua/tamper.h"
 #include "lua/view.h"
 
@@ -36,6 +37,19 @@ static int hook_dial(void *arg, struct flow *f)
 {
 	UNUSED(arg);
 	return f->policy ? dialer_dial(f->policy) : -ENOSYS;
+}
+
+static bool hook_dials(void *arg, struct flow *f)
+{
+	UNUSED(arg);
+	return f->policy && dialer_would(f->policy);
+}
+
+static void hook_forget(void *arg, struct flow *f)
+{
+	UNUSED(arg);
+	if (f->policy)
+		connection_free(f->policy);
 }
 
 static enum verdict hook_first_bytes(void *arg, struct flow *f, const void *bytes, size_t n,
@@ -88,6 +102,20 @@ static void hook_close(void *arg, struct flow *f)
 	connection_free(c);
 }
 
+/* Some flow may go to a dialer, which wants names. A handler that answers nsnet.via is not known
+ * before it does. */
+static bool has_dialers(const struct ruleset *rs)
+{
+	for (size_t i = 0; i < rs->chain.len; i++) {
+		const struct rules *r = rs->chain.v[i].rules;
+		for (size_t k = 0; r && k < r->len; k++) {
+			if (r->rule[k].dialer_ref != LUA_NOREF)
+				return true;
+		}
+	}
+	return rs->dialers.len != 0;
+}
+
 /* A hook that nobody registered stays NULL. */
 void scripts_set_hooks(struct lua_host *h)
 {
@@ -110,6 +138,8 @@ void scripts_set_hooks(struct lua_host *h)
 	h->hooks.first_bytes = hook_first_bytes;
 	h->hooks.data = hook_data;
 	h->hooks.dial = hook_dial;
+	h->hooks.dials = has_dialers(rs) ? hook_dials : NULL;
+	h->hooks.forget = hook_forget;
 	h->hooks.cancel = hook_cancel;
 	h->hooks.close = hook_close;
 	h->options.policy->by_name = rs->has_names;

@@ -36,7 +36,7 @@ static ssize_t strip(void)
 
 	assert_non_null(exact);
 	memcpy(exact, answer.data, answer.len);
-	ssize_t n = dnsedit_strip(out, exact, answer.len);
+	ssize_t n = dnsedit_strip(out, exact, answer.len, false);
 	free(exact);
 	return n;
 }

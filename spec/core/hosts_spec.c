@@ -74,6 +74,14 @@ static const char *answer(const char *name, unsigned type)
 		if (r.type == DNSMSG_TYPE_OPT)
 			continue;
 		assert_int_equal(r.type, type);
+		if (type == DNSMSG_TYPE_PTR) {
+			uint8_t wire[DNSMSG_WIRE_MAX];
+			char name_text[DNSMSG_TEXT_MAX];
+			assert_true(dnsmsg_name(out, len, r.data, wire, NULL) > 0);
+			n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s", n ? " " : "",
+				dnsmsg_text(wire, name_text));
+			continue;
+		}
 		memcpy(a.ip, out + r.data, r.data_len);
 		n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s", n ? " " : "",
 			addr_format(&a, false, one));
@@ -128,6 +136,14 @@ static void names_and_addresses_are_found(void **state)
 	assert_null(answer("port.test", DNSMSG_TYPE_A));
 	assert_null(answer("x.db.test", DNSMSG_TYPE_A));
 	assert_null(answer("a\\.b", DNSMSG_TYPE_A));
+	assert_string_equal(answer("7.113.0.203.in-addr.arpa", DNSMSG_TYPE_PTR), "db.test db");
+	assert_string_equal(
+		answer("7.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2."
+		       "ip6.arpa",
+			DNSMSG_TYPE_PTR),
+		"six.test");
+	assert_null(answer("11.113.0.203.in-addr.arpa", DNSMSG_TYPE_PTR));
+	assert_null(answer("db.test", DNSMSG_TYPE_PTR));
 	assert_string_equal(names("203.0.113.7"), "db.test db ");
 	assert_string_equal(names("203.0.113.7:80"), "db.test db ");
 	assert_string_equal(names("::1"), "localhost ip6-localhost ");

@@ -58,6 +58,7 @@ describe("names", function()
 
   it("of the host's file of hosts are found too", function()
     L:run({ "getent", "hosts", "inhosts.test" }):shows("^203%.0%.113%.7 ")
+    L:run({ "dig", "+short", "-x", "203.0.113.7" }):says("inhosts.test.")
   end)
 
   it("are completed by the host's search list", function()
