@@ -79,6 +79,14 @@ def read_all(sock, pause=0.0, size=65536):
             time.sleep(pause)
 
 
+def read_exactly(sock, count):
+    """That many bytes, or fewer if they end before."""
+    data = b""
+    while len(data) < count and (more := sock.recv(count - len(data))):
+        data += more
+    return data
+
+
 def reset(sock):
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     sock.close()

@@ -167,7 +167,7 @@ def probe(stop):
     while not select.select([stop], [], [], 0)[0]:
         start = time.monotonic()
         sock.sendall(block)
-        got = sock.recv(len(block), socket.MSG_WAITALL)
+        got = client.read_exactly(sock, len(block))
         if got != block:
             return "wrong after %d rounds: %d bytes" % (rounds, len(got))
         worst = max(worst, time.monotonic() - start)

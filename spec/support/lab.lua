@@ -366,6 +366,28 @@ function Lab:serve_dns(addresses, where, options)
     with({ listening = 53, address = addresses[1] }, options or {}))
 end
 
+--- Puts a bad cable (impair.c, see there for the numbers) between H and W, for good; the job takes
+-- USR1. It must be the first thing that a lab does.
+function Lab:impair(seed, loss, duplicate, reorder, delay_ms)
+  local tool = (os.getenv("NSNET_BUILD") or "build") .. "/spec/support/impair"
+  tool = tool:gsub("^" .. self.repo:gsub("%p", "%%%0") .. "/", "")
+  local words = { "unshare", "-n", "--", "/run/repo/" .. tool, seed, loss, duplicate, reorder,
+    delay_ms, "i0", "i1" }
+  local job = launch(self, words, { where = "world", who = "root", bound = 3600,
+    background = true })
+  self:world({ "sh", "-ec", ([[
+    until [ "$(readlink /proc/%d/ns/net)" != "$(readlink /proc/self/ns/net)" ]; do sleep 0.01; done
+    ip link set w0 netns %d name i0
+    ip link add w0 type veth peer name i1 netns %d
+    ip addr add 198.51.100.1/24 dev w0
+    ip addr add 2001:db8:1::1/64 dev w0 nodad
+    ip link set w0 up
+    ip route add 2001:db8:2::201/128 dev w0]]):gsub("%%d", job:pid()) }):exits(0)
+  self:host({ "ip", "neigh", "flush", "dev", "h0" }, { who = "root" })
+  job:expect("ready")
+  return job
+end
+
 --- Starts an authoritative name server of our own (authority.py) with the zone, and a log of what
 -- it was asked: see asked().
 function Lab:serve_authority(label, addresses, zone, options)
