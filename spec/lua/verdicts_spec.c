@@ -32,7 +32,6 @@ static const char *const bases[] = {"a.test", "x.a.test", "b.test", "test"};
 static const char *const conditions[] = {"domain", "sni", "http_host"};
 static const char *const programs[] = {"curl", "wget", "python3"};
 
-/* A name, all below it, or both. */
 struct pattern {
 	unsigned base, how; /* 0 that name, 1 "*.", 2 "." */
 };
@@ -262,8 +261,7 @@ static enum truth plain_match(const struct plain_rule *r, const struct plain_flo
 	return all;
 }
 
-/* What must become of @f, as "allow 3, deny 4": the verdict at the SYN, and about the first bytes
- * if there is one; "default" where no rule gave it. */
+/* What must become of @f, as "allow rule 3, deny default". */
 static void plain_verdict(const struct plain_rule *rules, const struct plain_flow *f,
 	bool default_deny, char *out)
 {
