@@ -360,7 +360,7 @@ static void set_verdict(lua_State *L, const struct trial *t)
 		set_text(L, "style", styles[d->style]);
 	set_text(L, "decided_by", d->rule);
 	set_text(L, "reason", d->reason);
-	set_flag(L, "waits", d->first_bytes);
+	set_flag(L, "waits", d->first_bytes && !(t->begun && t->may));
 }
 
 /* info(flow): a table of what is to be said about it. */

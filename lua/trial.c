@@ -189,9 +189,7 @@ static int trial_let(struct trial *t);
 static void trial_decided(struct flow *f)
 {
 	struct trial *t = trial_of(f);
-	if (f->state == FLOW_STATE_OPEN)
-		trial_let(t);
-	else if (trial_go(t))
+	if (f->state == FLOW_STATE_OPEN ? trial_let(t) : trial_go(t))
 		return;
 	trial_rest(t);
 }
@@ -290,46 +288,73 @@ static void trial_pass(struct trial *t, enum hook_dir dir, const void *bytes, si
 	free(other);
 }
 
-/* What was held is judged. */
-static int trial_let(struct trial *t)
+/* As many of the held bytes as may go. */
+static void trial_release(struct trial *t)
 {
-	if (t->flow.decision.verdict != VERDICT_ALLOW &&
-		t->flow.decision.verdict != VERDICT_REDIRECT &&
-		t->flow.decision.verdict != VERDICT_VIA) {
-		trial_end(t, FLOW_CAUSE_DENIED);
-		return 0;
-	}
 	char *held = t->held;
-	size_t n = t->held_len;
+	size_t all = t->held_len, n = MIN(t->may, all);
 	t->held = NULL;
 	t->held_len = 0;
 	if (n)
 		trial_pass(t, HOOK_DIR_OUT, held, n);
+	if (t->may != UINT64_MAX)
+		t->may -= n;
+	if (n < all)
+		trial_append(&t->held, &t->held_len, held + n, all - n);
 	free(held);
-	return 0;
+}
+
+/* Held bytes go on as far as they may, and those behind them are shown to the scripts. */
+static int trial_flow(struct trial *t)
+{
+	struct flow *f = &t->flow;
+	for (;;) {
+		trial_release(t);
+		if (f->state != FLOW_STATE_OPEN || t->may || (!t->held_len && t->more))
+			return 0;
+		bool end = !t->held_len;
+		enum verdict v = policy_first_bytes(&t->stage->policy, f, t->held ? t->held : "",
+			t->held_len, t->more && t->held_len < TRIAL_HELD_MAX);
+		if (v == VERDICT_PENDING)
+			return -EINPROGRESS;
+		if (v == VERDICT_MORE)
+			return 0;
+		if (v != VERDICT_ALLOW) {
+			trial_end(t, FLOW_CAUSE_DENIED);
+			return 0;
+		}
+		t->may = f->decision.pass ? f->decision.pass : UINT64_MAX;
+		if (end)
+			return 0;
+	}
+}
+
+/* The late verdict on first bytes. */
+static int trial_let(struct trial *t)
+{
+	const struct decision *d = &t->flow.decision;
+	if (d->verdict != VERDICT_ALLOW && d->verdict != VERDICT_REDIRECT &&
+		d->verdict != VERDICT_VIA) {
+		trial_end(t, FLOW_CAUSE_DENIED);
+		return 0;
+	}
+	t->may = d->pass ? d->pass : UINT64_MAX;
+	return t->held_len ? trial_flow(t) : 0;
 }
 
 int trial_say(struct trial *t, const void *bytes, size_t n, bool more)
 {
-	struct flow *f = &t->flow;
 	trial_clear(t);
-	if (!f->decision.first_bytes) {
+	if (!t->begun)
+		t->may = t->flow.decision.first_bytes ? 0 : UINT64_MAX;
+	t->begun = true;
+	t->more = more;
+	if (t->may == UINT64_MAX) { /* nothing is held */
 		trial_pass(t, HOOK_DIR_OUT, bytes, n);
 		return 0;
 	}
-	n = MIN(n, TRIAL_HELD_MAX - t->held_len);
-	trial_append(&t->held, &t->held_len, bytes, n);
-	more = more && t->held_len < TRIAL_HELD_MAX;
-	enum verdict v =
-		policy_first_bytes(&t->stage->policy, f, t->held ? t->held : "", t->held_len, more);
-	if (v == VERDICT_PENDING)
-		return -EINPROGRESS;
-	if (v == VERDICT_MORE)
-		return 0;
-	if (v == VERDICT_ALLOW)
-		return trial_let(t);
-	trial_end(t, FLOW_CAUSE_DENIED);
-	return 0;
+	trial_append(&t->held, &t->held_len, bytes, MIN(n, TRIAL_HELD_MAX - t->held_len));
+	return trial_flow(t);
 }
 
 void trial_hear(struct trial *t, const void *bytes, size_t n)

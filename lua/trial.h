@@ -5,6 +5,7 @@
 #include <ev.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "core/flow.h"
 #include "lua/stage.h"
@@ -41,9 +42,11 @@ struct trial {
 	int fd;      /* owned: the way to the destination; -1 = nobody plays it */
 	char *early; /* owned: what a dialer had read too much, for the child */
 	size_t early_len;
-	char *held; /* owned: first bytes that wait for their verdict */
+	char *held; /* owned: bytes of the child that wait for their verdict */
 	size_t held_len;
-	char *out; /* owned: what the last step let through */
+	uint64_t may;     /* so many go without a question; UINT64_MAX = all */
+	bool begun, more; /* the child has spoken; it may say more */
+	char *out;        /* owned: what the last step let through */
 	size_t out_len;
 	ev_io readable; /* trial_read() waits for */
 	ev_timer limit;
