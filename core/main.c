@@ -76,6 +76,25 @@ static const struct subcommand subcommands[] = {
 	{"test", "test [-v] [--coverage] FILE...", run_test},
 };
 
+static const struct subcommand *subcommand(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(subcommands); i++)
+		if (strcmp(name, subcommands[i].name) == 0)
+			return &subcommands[i];
+	return NULL;
+}
+
+static bool is_help(const char *word)
+{
+	return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
+}
+
+static int print_usage(const struct subcommand *s)
+{
+	printf("usage: nsnet-host %s\nnsnet-host(1) tells what it does.\n", s->usage);
+	return 0;
+}
+
 static int print_help(void)
 {
 	puts("usage: nsnet-host [OPTION]... -- CMD [ARG]...\n"
@@ -90,6 +109,16 @@ static int print_help(void)
 	     "2 usage; 66 script unreadable; 70 script wrong; 71 the machine lacks something "
 	     "(doctor\ntells); 73 a log or capture cannot be written.");
 	return 0;
+}
+
+static int run_check(const struct options *o)
+{
+	if (o->argc)
+		return options_usage("--check", o->argv[0],
+			"it loads scripts and runs nothing; scripts are named by -s");
+	if (!o->script_count)
+		return options_usage("--check", NULL, "name a script, as in: --check -s FILE");
+	return host_check(o);
 }
 
 static int run_attached(struct options *o, const struct inherit *inherit)
@@ -108,9 +137,12 @@ static int run_attached(struct options *o, const struct inherit *inherit)
 
 static int run_command(struct options *o, const struct inherit *inherit)
 {
-	for (size_t i = 0; i < ARRAY_LEN(subcommands) && o->argc && !o->separated; i++)
-		if (strcmp(o->argv[0], subcommands[i].name) == 0)
-			return subcommands[i].run(o, inherit);
+	const struct subcommand *s = o->argc && !o->separated ? subcommand(o->argv[0]) : NULL;
+
+	if (s && o->argc > 1 && is_help(o->argv[1]))
+		return print_usage(s);
+	if (s)
+		return s->run(o, inherit);
 	if (o->pid || o->netns)
 		return run_attached(o, inherit);
 	if (o->userns || o->ready_fd != SIZE_MAX || o->exit_fd != SIZE_MAX)
@@ -134,7 +166,7 @@ static int run(struct options *o, const struct inherit *inherit)
 		puts("nsnet-host " NSNET_VERSION);
 		return 0;
 	case OPTIONS_CHECK:
-		return host_check(o);
+		return run_check(o);
 	case OPTIONS_RUN:
 		return run_command(o, inherit);
 	}

@@ -406,7 +406,9 @@ static int unknown(int argc, char **argv, int opt)
 		word = letter;
 	return options_usage("option", word,
 		opt == ':' ? "needs a value; see nsnet-host --help"
-			   : "unknown or without its value; see nsnet-host --help");
+			: optopt >= LONG_BASE
+			? "takes no value"
+			: "there is none of this name; see nsnet-host --help");
 }
 
 static bool overlap(const char *network, const char *other)
@@ -439,7 +441,12 @@ static int parse(struct options *o, int argc, char **argv)
 	opterr = 0;
 	while ((opt = getopt_long(argc, argv, letters, longs, NULL)) != -1) {
 		row = opt == '?' || opt == ':' ? NULL : row_of(opt);
-		rc = row ? take(o, row, optarg) : unknown(argc, argv, opt);
+		if (!row)
+			rc = unknown(argc, argv, opt);
+		else if (row->value && strcmp(optarg, "--") == 0)
+			rc = wrong(row, optarg, "that ends the options: the value is missing");
+		else
+			rc = take(o, row, optarg);
 		if (rc)
 			return rc;
 	}

@@ -166,7 +166,7 @@ const char *preflight_remedy(const struct shim_failure *failure,
 					       : "name a namespace file, as /proc/PID/ns/net";
 	if (strcmp(step, HANDSHAKE_STEP_TUN_CREATE) == 0)
 		return remedy_tun(failure->error, facts);
-	snprintf(buf, size, "the namespace refused it; nsnet-host doctor -v tells more");
+	snprintf(buf, size, "the namespace refused it; nsnet-host doctor tells more");
 	return buf;
 }
 

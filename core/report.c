@@ -2,6 +2,7 @@
 #include "report.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,9 +66,17 @@ static bool same_file(FILE *in, const char *path)
 		a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
+/* What is in it is as private as the log. */
+static FILE *open_page(const char *page)
+{
+	int fd = open(page, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	return fd == -1 ? NULL : fdopen(fd, "w");
+}
+
 static int write_page(FILE *in, const char *log, const char *page)
 {
-	FILE *out = page ? fopen(page, "we") : stdout;
+	FILE *out = page ? open_page(page) : stdout;
 	int rc, status = 0;
 	struct stat st;
 	bool file;

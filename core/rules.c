@@ -25,12 +25,29 @@ static int add_scripts(struct rules *r)
 	return rc;
 }
 
+/* A script, a module or a list that was read: a change of it is a change of the rules. */
+static void watch_file(struct rules *r, const char *path)
+{
+	int rc = watch_add(&r->watch, path);
+
+	if (rc < 0)
+		log_warn("cannot watch %s: %s; send SIGHUP after a change", path, strerror(-rc));
+}
+
 static void on_opened(void *arg, const char *path, bool writes)
 {
-	int rc = cage_allow(arg, writes ? LANDLOCK_WRITE : LANDLOCK_READ, path);
+	struct rules *r = arg;
+	int rc = cage_allow(r->cage, writes ? LANDLOCK_WRITE : LANDLOCK_READ, path);
 
 	if (rc < 0)
 		log_warn("%s cannot be opened again by a reload: %s", path, strerror(-rc));
+	if (!writes && r->options->watch)
+		watch_file(r, path);
+}
+
+static void on_change(void *arg)
+{
+	rules_reload(arg);
 }
 
 static int rules_names_of(void *arg, const struct addr *ip, int (*fn)(void *arg, const char *name),
@@ -53,7 +70,7 @@ int rules_load(struct rules *r, const struct options *o, struct ev_loop *loop,
 		.name_of = name_of,
 		.name_arg = name_arg,
 		.opened = on_opened,
-		.opened_arg = cage,
+		.opened_arg = r,
 		.names_of = rules_names_of,
 		.names_arg = policy,
 	};
@@ -61,8 +78,11 @@ int rules_load(struct rules *r, const struct options *o, struct ev_loop *loop,
 
 	r->options = o;
 	r->loop = loop;
+	r->cage = cage;
 	if (!o->script_count)
 		return 0;
+	if (o->watch)
+		watch_init(&r->watch, loop, on_change, r);
 	r->lua = lua_host_new(&lo);
 	rc = r->lua ? add_scripts(r) : -ENOMEM;
 	if (rc < 0) {
@@ -192,33 +212,9 @@ void rules_control(struct rules *r, struct control *c)
 		control_add(c, &all[i]);
 }
 
-static void on_change(void *arg)
-{
-	rules_reload(arg);
-}
-
-static void watch_scripts(struct rules *r)
-{
-	const struct options *o = r->options;
-
-	watch_init(&r->watch, r->loop, on_change, r);
-	r->watching = true;
-	for (size_t i = 0; i < o->script_count; i++) {
-		int rc = o->scripts[i].code ? 0 : watch_add(&r->watch, o->scripts[i].text);
-
-		if (rc < 0)
-			log_warn("cannot watch %s: %s; send SIGHUP after a change",
-				o->scripts[i].text, strerror(-rc));
-	}
-}
-
 int rules_start(struct rules *r)
 {
-	int status = r->lua ? lua_host_start(r->lua) : 0;
-
-	if (status == 0 && r->lua && r->options->watch)
-		watch_scripts(r);
-	return status;
+	return r->lua ? lua_host_start(r->lua) : 0;
 }
 
 void rules_exit(struct rules *r, int status)
@@ -229,13 +225,13 @@ void rules_exit(struct rules *r, int status)
 
 void rules_stop(struct rules *r)
 {
-	if (r->watching)
+	if (r->watch.loop)
 		watch_fini(&r->watch);
-	r->watching = false;
 }
 
 void rules_free(struct rules *r)
 {
+	rules_stop(r);
 	lua_host_free(r->lua);
 	r->lua = NULL;
 }

@@ -20,20 +20,20 @@ struct rules {
 	const struct options *options; /* borrowed */
 	struct ev_loop *loop;
 	struct lua_host *lua; /* owned; NULL: no script */
+	struct cage *cage;    /* borrowed */
 	struct watch watch;
-	bool watching;
 };
 
 /* The best known name of a flow's destination, or NULL. */
 typedef const char *rules_name_fn(void *arg, const struct flow *f);
 
-/* Loads the scripts of @o, sets @policy's hooks, and leaves the files that were read open to a
- * reload from inside @cage. 0, or the exit status after a message;
- * rules_free() is due in both cases. @r is zeroed. */
+/* Loads the scripts of @o, watches (--watch) what they are read from, sets @policy's hooks, and
+ * leaves the files that were read open to a reload from inside @cage. 0, or the exit status after a
+ * message; rules_free() is due in both cases. @r is zeroed. */
 int rules_load(struct rules *r, const struct options *o, struct ev_loop *loop,
 	struct policy *policy, struct cage *cage, rules_name_fn *name_of, void *name_arg);
 
-/* Runs the on_start handlers and begins to watch the files, if asked to. 0 or the exit status. */
+/* Runs the on_start handlers. 0 or the exit status. */
 int rules_start(struct rules *r);
 
 /* Loads the scripts again, and says whether the new rules or the old are in force. False: there is

@@ -14,15 +14,17 @@
 /* An editor writes, renames and sets times: that is one change. */
 #define SETTLE_S 0.1
 
-static bool concerns(const struct watch *w, const struct inotify_event *e)
+static bool watches(const struct watch *w, int directory, const char *name)
 {
-	if (e->mask & IN_Q_OVERFLOW)
-		return true;
 	for (size_t i = 0; i < w->count; i++)
-		if (w->file[i].directory == e->wd && e->len &&
-			strcmp(w->file[i].name, e->name) == 0)
+		if (w->file[i].directory == directory && strcmp(w->file[i].name, name) == 0)
 			return true;
 	return false;
+}
+
+static bool concerns(const struct watch *w, const struct inotify_event *e)
+{
+	return e->mask & IN_Q_OVERFLOW || (e->len && watches(w, e->wd, e->name));
 }
 
 static void watch_on_readable(struct ev_loop *loop, ev_io *io, int revents)
@@ -77,7 +79,7 @@ int watch_add(struct watch *w, const char *path)
 	const char *slash = strrchr(path, '/');
 	const char *name = slash ? slash + 1 : path;
 	struct watch_file *grown;
-	char directory[PATH_MAX];
+	char directory[PATH_MAX], *copy;
 	int rc = watch_open(w);
 
 	if (rc < 0)
@@ -93,7 +95,12 @@ int watch_add(struct watch *w, const char *path)
 		IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE);
 	if (rc == -1)
 		return -errno;
-	w->file[w->count++] = (struct watch_file){rc, name};
+	if (watches(w, rc, name))
+		return 0;
+	copy = strdup(name);
+	if (!copy)
+		return -ENOMEM;
+	w->file[w->count++] = (struct watch_file){rc, copy};
 	return 0;
 }
 
@@ -106,6 +113,8 @@ void watch_fini(struct watch *w)
 	}
 	if (w->loop)
 		ev_timer_stop(w->loop, &w->timer);
+	for (size_t i = 0; i < w->count; i++)
+		free(w->file[i].name);
 	free(w->file);
 	*w = (struct watch){.fd = -1};
 }

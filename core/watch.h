@@ -18,16 +18,16 @@ struct watch {
 	ev_timer timer;
 	int fd; /* owned, -1 = not started */
 	struct watch_file {
-		int directory;    /* inotify's descriptor */
-		const char *name; /* borrowed: the last part of the path */
-	} * file;                 /* owned */
+		int directory; /* inotify's descriptor */
+		char *name;    /* owned: the last part of the path */
+	} * file;              /* owned */
 	size_t count;
 	watch_fn *fn;
 	void *arg;
 };
 
 void watch_init(struct watch *w, struct ev_loop *loop, watch_fn *fn, void *arg);
-/* Watches @path too, which is borrowed until the end. 0 or negative errno. */
+/* Watches @path too, if it does not yet. 0 or negative errno. */
 int watch_add(struct watch *w, const char *path);
 void watch_fini(struct watch *w);
 

@@ -68,6 +68,16 @@ static struct handler *add(lua_State *L, struct handlers *hs, enum filter_kind k
 	return h;
 }
 
+/* The hook is about @networks alone. One whose filter leaves none of them would never be called:
+ * whoever wrote it thinks that it is. */
+static void only(lua_State *L, struct handler *h, uint8_t networks, const char *instead)
+{
+	h->networks = networks;
+	if (h->filter && !(h->filter->networks & networks))
+		luaL_error(L, "nsnet.%s is never called for this network; %s", h->name, instead);
+}
+
+#define TCP_ONLY "it is about tcp alone"
 #define ANSWER(v) (1u << VERDICT_##v)
 #define ANSWERS_END (ANSWER(DENY) | ANSWER(DROP))
 #define ANSWERS_ALL (ANSWERS_END | ANSWER(ALLOW) | ANSWER(REDIRECT) | ANSWER(VIA))
@@ -84,7 +94,7 @@ static int l_on_connect(lua_State *L)
 {
 	struct handler *h =
 		add(L, &loading(L, "on_connect")->chain, FILTER_KIND_HOOK, "on_connect");
-	h->networks = FILTER_TCP;
+	only(L, h, FILTER_TCP, "nsnet.on_flow is for udp and icmp");
 	h->answers = ANSWERS_ALL;
 	h->advice = "return nsnet.allow, nsnet.deny or nil";
 	return 0;
@@ -94,7 +104,7 @@ static int l_on_first_bytes(lua_State *L)
 {
 	struct handler *h = add(L, &loading(L, "on_first_bytes")->greeters, FILTER_KIND_BYTES,
 		"on_first_bytes");
-	h->networks = FILTER_TCP;
+	only(L, h, FILTER_TCP, TCP_ONLY);
 	h->answers = ANSWERS_END | ANSWER(ALLOW);
 	h->advice = "return nsnet.allow, nsnet.deny or nil";
 	return 0;
@@ -103,14 +113,14 @@ static int l_on_first_bytes(lua_State *L)
 static int l_on_data(lua_State *L)
 {
 	struct handler *h = add(L, &loading(L, "on_data")->data, FILTER_KIND_DATA, "on_data");
-	h->networks = FILTER_TCP;
+	only(L, h, FILTER_TCP, TCP_ONLY);
 	return 0;
 }
 
 static int l_on_flow(lua_State *L)
 {
 	struct handler *h = add(L, &loading(L, "on_flow")->chain, FILTER_KIND_HOOK, "on_flow");
-	h->networks = FILTER_UDP | FILTER_ICMP;
+	only(L, h, FILTER_UDP | FILTER_ICMP, "nsnet.on_connect is for tcp");
 	h->answers = ANSWERS_ALL;
 	h->advice = "return nsnet.allow, nsnet.deny or nil";
 	return 0;
@@ -200,8 +210,12 @@ static int l_default(lua_State *L)
 	if (!v || (v->verdict != VERDICT_ALLOW && v->verdict != VERDICT_DENY))
 		return luaL_error(L, "nsnet.default takes nsnet.allow or nsnet.deny, not %s",
 			v ? verdict_word(v->verdict) : text_kind(L, 1, kind));
+	if (rs->default_set && rs->default_deny != (v->verdict == VERDICT_DENY))
+		return luaL_error(L, "nsnet.default(nsnet.%s) contradicts the one at %s; keep one",
+			verdict_word(v->verdict), rs->default_where);
 	rs->default_deny = v->verdict == VERDICT_DENY;
 	rs->default_set = true;
+	text_where(L, 1, rs->default_where);
 	return 0;
 }
 

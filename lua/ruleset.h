@@ -10,6 +10,7 @@
 #include "core/policy.h"
 #include "lua/filter.h"
 #include "lua/lookup.h"
+#include "lua/text.h"
 #include "lua/vm.h"
 
 /* ruleset - what one load of the scripts gave: a Lua state and the handlers in their order.
@@ -54,6 +55,7 @@ struct ruleset {
 	bool loading;     /* handlers may register */
 	bool reloading;   /* nsnet.reloading */
 	bool default_set, default_deny;
+	char default_where[TEXT_WHERE_MAX];
 	struct handlers guards, chain, dialers, greeters, data, packets, closers, starters, exits;
 	struct lookup lookup;
 	struct list connections; /* struct connection.link */

@@ -4,6 +4,8 @@
 --   local http_connect = require "nsnet.http_connect"
 --   nsnet.dialer({ network = "tcp" }, http_connect.dialer { proxy = "proxy.example:3128" })
 
+local proxy = require "nsnet.proxy"
+
 local http_connect = {}
 
 local HEAD_MAX = 16384
@@ -57,11 +59,9 @@ function http_connect.handshake(stream, target, options)
   return true
 end
 
--- options: proxy = "address:port", user, password, timeout (10 s), bind (the host's address to
--- connect from), dial (how to reach the proxy: a dialer, for a chain of proxies).
+-- options: those of nsnet.proxy.
 function http_connect.dialer(options)
-  assert(type(options.proxy) == "string", "http_connect: proxy = \"address:port\" is missing")
-  local timeout = options.timeout or 10
+  proxy.check("http_connect.dialer", options)
   return function(network, address, conn)
     if network ~= "tcp" then
       return nil, "HTTP CONNECT: only TCP goes through this proxy", "denied"
@@ -70,17 +70,10 @@ function http_connect.dialer(options)
     if conn and conn.host and conn.dst_ip == host then
       address = ("%s:%d"):format(conn.host, port)
     end
-    local stream, err, code
-    if options.dial then
-      stream, err, code = options.dial("tcp", options.proxy, conn)
-    else
-      stream, err, code =
-        nsnet.dial("tcp", options.proxy, { timeout = timeout, bind = options.bind })
-    end
+    local stream, err, code = proxy.reach(options, conn)
     if not stream then
-      return nil, "proxy: " .. err, code
+      return nil, err, code
     end
-    stream:set_timeout(timeout)
     local ok
     ok, err, code = http_connect.handshake(stream, address, options)
     if not ok then

@@ -7,6 +7,8 @@
 -- The proxy is given the name where one is known, so that it resolves; else the address. TCP goes
 -- by CONNECT, each UDP flow by an association of its own; a proxy that has none refuses the flow.
 
+local proxy = require "nsnet.proxy"
+
 local socks5 = {}
 
 local REPLY = {
@@ -173,29 +175,13 @@ local function associate(stream, host, port, options)
   return udp
 end
 
-local function reach(options, timeout, conn)
-  local stream, err, code
-  if options.dial then
-    stream, err, code = options.dial("tcp", options.proxy, conn)
-  else
-    stream, err, code = nsnet.dial("tcp", options.proxy, { timeout = timeout, bind = options.bind })
-  end
-  if not stream then
-    return nil, "proxy: " .. err, code
-  end
-  stream:set_timeout(timeout)
-  return stream
-end
-
--- options: proxy = "address:port", user, password, timeout (10 s), bind (the host's address to
--- connect from), dial (how to reach the proxy: a dialer, for a chain of proxies).
+-- options: those of nsnet.proxy.
 function socks5.dialer(options)
-  assert(type(options.proxy) == "string", "socks5: proxy = \"address:port\" is missing")
+  proxy.check("socks5.dialer", options)
   if options.user then
     byte_string(options.user, "user")
     byte_string(options.password or "", "password")
   end
-  local timeout = options.timeout or 10
   return function(network, address, conn)
     if network ~= "tcp" and network ~= "udp" then
       return nil, ("SOCKS5 carries no %s"):format(network), "denied"
@@ -206,7 +192,7 @@ function socks5.dialer(options)
     if conn and conn.host and conn.dst_ip == host then
       host = conn.host
     end
-    local stream, err, code = reach(options, timeout, conn)
+    local stream, err, code = proxy.reach(options, conn)
     if not stream then
       return nil, err, code
     end

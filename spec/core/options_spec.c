@@ -153,8 +153,11 @@ static void names_the_thing_the_reason_and_the_remedy(void **state)
 		{"--net6 fd00::1/999 -- true", "--net6 'fd00::1/999': give an IPv6"},
 		{"-s", "option '-s': needs a value; see nsnet-host --help"},
 		{"--mtu", "option '--mtu': needs a value"},
-		{"--nothing -- true", "option '--nothing': unknown"},
-		{"-x -- true", "option '-x': unknown"},
+		{"--nothing -- true", "option '--nothing': there is none of this name"},
+		{"-x -- true", "option '-x': there is none of this name"},
+		{"--watch=3 -- true", "option '--watch=3': takes no value"},
+		{"-e -- true", "--eval '--': that ends the options: the value is missing"},
+		{"--log -- true", "--log '--': that ends the options"},
 	};
 
 	(void)state;

@@ -58,6 +58,27 @@ describe("the rules", function()
     end)
   end)
 
+  it("change with a list that they read under --watch", function()
+    os.remove(L:path("stop"))
+    L:write("list.txt", "198.51.100.77\n")
+    L:script("nsnet.default(nsnet.deny)\n"
+      .. "nsnet.rules { { cidr = nsnet.cidrs 'list.txt', nsnet.allow } }\n", "listing.lua")
+    local job = L:spawn({ "sh", "-c", asker },
+      { args = { "--watch", "-s", "/run/lab/listing.lua" } })
+    local function last(word)
+      return lab.eventually(function()
+        return (L:read(job.name .. ".out") or ""):match("(%w+)\n$") == word
+      end)
+    end
+    assert.is_truthy(last("shut"))
+    L:write("list.txt", "203.0.113.1\n")
+    assert.is_truthy(last("open"))
+    L:write("list.txt", "198.51.100.77\n")
+    assert.is_truthy(last("shut"))
+    L:write("stop", "")
+    job:wait():exits(0)
+  end)
+
   it("change on SIGHUP", function()
     scenario({}, function(text, job)
       L:script(text, "changing.lua")

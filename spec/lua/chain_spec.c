@@ -346,6 +346,31 @@ static void hooks_nobody_wants_are_null(void **state)
 	rig_close(&r);
 }
 
+/* What loads without an error is what its writer meant. */
+static void a_script_that_contradicts_itself_does_not_load(void **state)
+{
+	static const char *const scripts[][2] = {
+		{"nsnet.default(nsnet.deny)\nnsnet.default(nsnet.allow)",
+			"rules.lua:2: nsnet.default(nsnet.allow) contradicts the one at "
+			"rules.lua:1; "
+			"keep one"},
+		{"nsnet.on_connect({ network = 'udp' }, function() end)",
+			"nsnet.on_connect is never called for this network; nsnet.on_flow is for"},
+		{"nsnet.on_flow({ network = 'tcp' }, function() end)",
+			"nsnet.on_flow is never called for this network; nsnet.on_connect is for"},
+		{"nsnet.on_first_bytes({ network = 'udp' }, function() end)",
+			"nsnet.on_first_bytes is never called for this network"},
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(scripts); i++) {
+		struct rig r;
+		rig_open(&r);
+		assert_int_not_equal(rig_load(&r, scripts[i][0]), 0);
+		assert_has(rig_log(&r), scripts[i][1]);
+		rig_close(&r);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -360,6 +385,7 @@ int main(void)
 		rig_test(close_ends_the_flow_from_the_loop),
 		rig_test(a_rule_with_when_asks_lua),
 		rig_test(hooks_nobody_wants_are_null),
+		rig_test(a_script_that_contradicts_itself_does_not_load),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -246,6 +246,37 @@ static void http_connect_speaks_its_protocol(void **state)
 	}
 }
 
+/* What would be left out, or fail at each connection, fails at the load. */
+static void options_that_mean_nothing_do_not_load(void **state)
+{
+	static const char *const options[][2] = {
+		{"{}", "proxy = \"address:port\" is missing"},
+		{"{ proxy = '203.0.113.9' }", "no address or name with a port"},
+		{"{ proxy = '203.0.113.9:1080', username = 'me' }", "unknown option 'username'"},
+		{"{ proxy = '203.0.113.9:1080', timeout = '5' }",
+			"timeout must be a number, not a string"},
+		{"{ proxy = '203.0.113.9:1080', password = 'x' }", "a password, but no user"},
+		{"'203.0.113.9:1080'", "options must be a table"},
+	};
+	static const char *const kinds[] = {"socks5", "http_connect"};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(options); i++) {
+		for (size_t k = 0; k < ARRAY_LEN(kinds); k++) {
+			char code[256], place[64];
+			struct rig r;
+			snprintf(code, sizeof(code), "\nlocal d = require('nsnet.%s').dialer(%s)",
+				kinds[k], options[i][0]);
+			snprintf(place, sizeof(place), "rules.lua:2: %s.dialer: ", kinds[k]);
+			rig_open(&r);
+			assert_int_not_equal(rig_load(&r, code), 0);
+			const char *log = rig_log(&r);
+			assert_has(log, place);
+			assert_has(log, options[i][1]);
+			rig_close(&r);
+		}
+	}
+}
+
 int main(void)
 {
 	island_enter();
@@ -254,6 +285,7 @@ int main(void)
 		rig_test(socks5_makes_an_association_for_a_udp_flow),
 		rig_test(socks5_without_a_relay_refuses_udp),
 		rig_test(http_connect_speaks_its_protocol),
+		rig_test(options_that_mean_nothing_do_not_load),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

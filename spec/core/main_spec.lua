@@ -1,0 +1,38 @@
+-- SPDX-License-Identifier: MIT
+-- What the program answers before it runs anything.
+
+local files = require("spec.lint.files")
+local build = assert(os.getenv("NSNET_BUILD"), "NSNET_BUILD is not set: run by make")
+
+describe("nsnet-host", function()
+  -- Its output and exit status.
+  local function run(args)
+    local command = ("timeout -k 2 30 '%s/nsnet-host' %s 2>&1; echo $?"):format(build, args)
+    local output = files.run(command)
+    local text, status = output:match("^(.*)(%d+)\n$")
+    return text, tonumber(status)
+  end
+
+  it("checks scripts, and nothing that is none", function()
+    assert.same({ "", 0 }, { run("--check -e 'nsnet.default(nsnet.deny)'") })
+    local text, status = run("--check rules.lua")
+    assert.equal(2, status)
+    assert.is_truthy(text:find("--check 'rules.lua': ", 1, true), text)
+    text, status = run("--check")
+    assert.equal(2, status)
+    assert.is_truthy(text:find("name a script", 1, true), text)
+  end)
+
+  it("tells how each of its subcommands is called", function()
+    local count = 0
+    for name in run("--help"):gmatch("nsnet%-host ([%l-]+)[^\n]*\n") do
+      if name:sub(1, 1) ~= "-" then
+        count = count + 1
+        local text, status = run(name .. " --help")
+        assert.equal(0, status, name)
+        assert.is_truthy(text:find("usage: nsnet-host " .. name, 1, true), text)
+      end
+    end
+    assert.is_true(count >= 7)
+  end)
+end)
