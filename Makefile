@@ -45,7 +45,7 @@ DEPS_LIBS   := -lev $(shell pkg-config --libs libcares libcjson 2>/dev/null)
 LUA_CFLAGS  := $(shell pkg-config --cflags luajit 2>/dev/null)
 LUA_LIBS    := $(shell pkg-config --libs luajit 2>/dev/null)
 LWIP_CFLAGS  = -Icore/lwip -isystem $(LWIP_DIR)/src/include
-LIBS = -Wl,--as-needed $(DEPS_LIBS) $(LUA_LIBS)
+LIBS = -Wl,--as-needed $(DEPS_LIBS) $(LUA_LIBS) -pthread
 
 # --- files ---------------------------------------------------------------------------------------
 
@@ -61,6 +61,7 @@ SPEC_SRC := $(wildcard spec/core/*_spec.c spec/lua/*_spec.c spec/shim/*_spec.c)
 TOOL_SRC := $(filter-out %/fake_%,$(wildcard spec/support/*.c))
 FUZZ_SRC := $(wildcard spec/fuzz/*_fuzz.c)
 
+VERSION := $(shell sed -n 's/.*NSNET_VERSION "\(.*\)"/\1/p' core/options.h)
 OBJ = $(patsubst %.c,$(B)/obj/%.o,$(1))
 LWIP_OBJ := $(LWIP_SRC:src/core/%.c=$(B)/obj/lwip/%.o)
 HOST_OBJ := $(call OBJ,$(CORE_SRC) $(LUA_SRC) core/page.c lua/modules.c) $(LWIP_OBJ)
@@ -76,6 +77,10 @@ FUZZERS  := $(FUZZ_SRC:%.c=$(B)/%)
 BENCHES  := $(patsubst %.c,$(B)/%,$(wildcard spec/lua/*_bench.c))
 PROGRAMS := $(if $(wildcard core/main.c),$(B)/nsnet-host) \
 	$(if $(wildcard container-shim/main.c),$(B)/container-shim)
+LIB_OBJ  := $(call OBJ,core/embed.c core/bridge.c)
+SONAME   := libnsnet.so.0
+SOFILE   := libnsnet.so.$(VERSION)
+LIBRARY  := $(B)/libnsnet.a $(B)/$(SOFILE)
 MAN      := $(patsubst %.scd,$(B)/%,$(notdir $(wildcard core/*.1.scd container-shim/*.1.scd lua/*.7.scd)))
 COMPLETE := $(addprefix $(B)/completion/,bash zsh fish)
 UNIT = $(SPECS) $(wildcard spec/core/*_spec.lua spec/lua/*_spec.lua spec/lint/*_spec.lua spec/support/*_spec.lua)
@@ -92,8 +97,8 @@ SAY = $(if $(V),@:,@printf '  %-6s %s\n')
 .PHONY: all programs specs run-all deps deps-test test check e2e asan valgrind lint lint-headers lint-tidy \
 	format demo bench fuzz run-fuzz install uninstall deb clean help FORCE
 
-all: programs ## build/nsnet-host and build/container-shim
-programs: $(PROGRAMS) $(COMPLETE) $(if $(shell command -v $(SCDOC) 2>/dev/null),$(MAN))
+all: programs ## build/nsnet-host, build/container-shim and libnsnet
+programs: $(PROGRAMS) $(LIBRARY) $(COMPLETE) $(if $(shell command -v $(SCDOC) 2>/dev/null),$(MAN))
 specs: $(SPECS) $(TOOLS)
 $(addprefix $(B)/spec/core/,child_spec preflight_spec shim_spec terminal_spec): | $(B)/container-shim
 
@@ -126,13 +131,23 @@ $(B)/container-shim: $(SHIM_BIN_OBJ)
 	$(Q)$(if $(MUSL),$(MUSL) $(subst -static-pie,-static,$(SHIM_$(MODE))),$(CC) $(SHIM_$(MODE))) \
 		$(LDFLAGS) -o $@ $^
 
+# libnsnet, as a shared and as a single object: of all names only those of core/nsnet.h are seen.
+$(B)/$(SOFILE): $(LIB_OBJ) $(B)/libhost.a
+	$(SAY) LINK $@
+	$(Q)$(CC) -shared -Wl,-soname,$(SONAME) $(filter-out -pie,$(LINK_$(MODE))) $(LDFLAGS) -o $@ $^ $(LIBS)
+$(B)/libnsnet.a: $(LIB_OBJ) $(B)/libhost.a
+	$(SAY) AR $@
+	$(Q)rm -f $@; $(LD) -r -o $(B)/nsnet.o $^ && objcopy --localize-hidden $(B)/nsnet.o && \
+		ar qcs $@ $(B)/nsnet.o
+
 # The walls: only the stack sees lwIP, only lua/ sees Lua, the shim sees the C library alone.
-$(B)/obj/core/%.o $(B)/spec/core/%: private WALL = $(DEPS_CFLAGS)
+PIC = -fPIC -fvisibility=hidden
+$(B)/obj/core/%.o $(B)/spec/core/%: private WALL = $(PIC) $(DEPS_CFLAGS)
 LWIP_USER := core/stack core/inbox core/lwip/port core/lwip/clock
-$(LWIP_USER:%=$(B)/obj/%.o): private WALL = $(DEPS_CFLAGS) $(LWIP_CFLAGS)
+$(LWIP_USER:%=$(B)/obj/%.o): private WALL = $(PIC) $(DEPS_CFLAGS) $(LWIP_CFLAGS)
 $(LWIP_USER:%=$(B)/obj/%.o): | $(LWIP_DIR)/src/core/tcp_in.c
-$(B)/obj/lua/%.o $(B)/spec/lua/%: private WALL = $(DEPS_CFLAGS) $(LUA_CFLAGS)
-$(B)/obj/lwip/%.o: private WALL = $(LWIP_CFLAGS) -w -ffunction-sections
+$(B)/obj/lua/%.o $(B)/spec/lua/%: private WALL = $(PIC) $(DEPS_CFLAGS) $(LUA_CFLAGS)
+$(B)/obj/lwip/%.o: private WALL = $(PIC) $(LWIP_CFLAGS) -w -ffunction-sections
 $(B)/obj/container-shim/%.o: private WALL = -Os -ffunction-sections -fdata-sections
 $(B)/obj/musl/%.o: private WALL = -Os -ffunction-sections -fdata-sections $(MUSL_CFLAGS)
 $(B)/obj/musl/%.o: private override CC = $(MUSL) # whatever CC the caller names
@@ -246,8 +261,17 @@ $(B)/lint/%.tidy: %.c .clang-tidy
 # --- the rest ------------------------------------------------------------------------------------
 
 SHARE = $(DESTDIR)$(PREFIX)/share
+LIBDIR ?= $(PREFIX)/lib
+LIBTO = $(DESTDIR)$(LIBDIR)
 install: programs ## into PREFIX (/usr/local), below DESTDIR
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(PROGRAMS)
+	install -D -m 644 -t $(LIBTO) $(LIBRARY)
+	ln -sf $(SOFILE) $(LIBTO)/$(SONAME)
+	ln -sf $(SONAME) $(LIBTO)/libnsnet.so
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/include core/nsnet.h
+	mkdir -p $(LIBTO)/pkgconfig; sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' \
+		-e 's|@VERSION@|$(VERSION)|' -e 's|@LIBS@|$(DEPS_LIBS) $(LUA_LIBS) -pthread|' \
+		core/nsnet.pc.in >$(LIBTO)/pkgconfig/nsnet.pc
 	install -D -m 644 -t $(SHARE)/nsnet-host/scripts $(wildcard scripts/*.lua scripts/*.txt)
 	$(foreach m,$(wildcard $(MAN)),install -D -m 644 -t $(SHARE)/man/man$(subst .,,$(suffix $m)) $m;)
 	install -D -m 644 $(B)/completion/bash $(SHARE)/bash-completion/completions/nsnet-host
@@ -257,11 +281,13 @@ uninstall: ## what install brought
 	rm -f $(PROGRAMS:$(B)/%=$(DESTDIR)$(PREFIX)/bin/%) \
 		$(foreach m,$(MAN),$(SHARE)/man/man$(subst .,,$(suffix $m))/$(notdir $m)) \
 		$(SHARE)/bash-completion/completions/nsnet-host $(SHARE)/zsh/site-functions/_nsnet-host \
-		$(SHARE)/fish/vendor_completions.d/nsnet-host.fish
+		$(SHARE)/fish/vendor_completions.d/nsnet-host.fish \
+		$(addprefix $(LIBTO)/,libnsnet.a $(SOFILE) $(SONAME) libnsnet.so pkgconfig/nsnet.pc) \
+		$(DESTDIR)$(PREFIX)/include/nsnet.h
 	rm -rf $(SHARE)/nsnet-host
-VERSION = $(shell sed -n 's/.*NSNET_VERSION "\(.*\)"/\1/p' core/options.h)
 deb: programs ## build/nsnet-host_VERSION_ARCH.deb
-	$(Q)rm -rf $(B)/deb; $(MAKE) -s --no-print-directory install PREFIX=/usr DESTDIR=$(CURDIR)/$(B)/deb
+	$(Q)rm -rf $(B)/deb; $(MAKE) -s --no-print-directory install PREFIX=/usr DESTDIR=$(CURDIR)/$(B)/deb \
+		LIBDIR=/usr/lib/$(shell dpkg-architecture -qDEB_HOST_MULTIARCH)
 	$(Q)install -d $(B)/deb/usr/share/zsh/vendor-completions
 	$(Q)mv $(B)/deb/usr/share/zsh/site-functions/_nsnet-host $(B)/deb/usr/share/zsh/vendor-completions/
 	$(Q)rmdir $(B)/deb/usr/share/zsh/site-functions

@@ -134,7 +134,7 @@ static void set_limits(struct engine *e)
 	e->conns.max = c->max_conns;
 	if (c->max_conns + others > fds) {
 		e->conns.max = fds > 2 * others ? fds - others : fds / 2;
-		log_info("at most %zu connections at a time: the hard limit of open files is %zu "
+		log_info("at most %zu connections at a time: the limit of open files is %zu "
 			 "(ulimit -Hn)",
 			e->conns.max, fds);
 	}

@@ -17,6 +17,24 @@ struct addr inside_self(const struct cidr *net, unsigned host)
 	return a;
 }
 
+bool inside_is_network(const char *text, unsigned version)
+{
+	char copy[ADDR_TEXT_MAX], *slash, *end;
+	struct addr a;
+	long bits;
+
+	if (strlen(text) >= sizeof(copy))
+		return false;
+	strcpy(copy, text);
+	slash = strchr(copy, '/');
+	if (!slash)
+		return false;
+	*slash = '\0';
+	bits = strtol(slash + 1, &end, 10);
+	return !addr_parse(&a, copy) && a.v == version && !a.port && !*end && end > slash + 1 &&
+		bits >= 8 && bits <= (version == 4 ? 24 : 120);
+}
+
 /* The two halves of "10.0.0.1/24". */
 static struct addr split(const char *text, uint8_t *bits)
 {

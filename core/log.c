@@ -20,6 +20,14 @@
 #define LINE_MAX_LEN PIPE_BUF
 
 static enum log_level threshold = LOG_LEVEL_WARN;
+static log_sink_fn *sink;
+static void *sink_arg;
+
+void log_set_sink(log_sink_fn *fn, void *arg)
+{
+	sink = fn;
+	sink_arg = arg;
+}
 
 void log_set_level(enum log_level level)
 {
@@ -78,7 +86,7 @@ void log_write(enum log_level level, const char *fmt, ...)
 {
 	char text[LINE_MAX_LEN], line[LINE_MAX_LEN];
 	int saved = errno, n;
-	size_t len = sizeof(PREFIX) - 1;
+	size_t len = sink ? 0 : sizeof(PREFIX) - 1;
 	va_list ap;
 
 	if (!log_enabled(level))
@@ -90,6 +98,12 @@ void log_write(enum log_level level, const char *fmt, ...)
 		text[0] = '\0';
 	memcpy(line, PREFIX, len);
 	len = escape(line, len, text, n >= (int)sizeof(text));
+	if (sink) {
+		line[len] = '\0';
+		sink(sink_arg, level, line);
+		errno = saved;
+		return;
+	}
 	line[len++] = '\n';
 
 	/* A message that cannot be written has nobody to be told: stderr is full, closed

@@ -22,6 +22,11 @@ bool log_enabled(enum log_level level);
  * in the text are shown as "\xNN": names and payloads come from strangers. */
 void log_write(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* Gives each line to @fn instead, escaped and cut in the same way, but without the prefix and the
+ * newline. NULL: stderr again. */
+typedef void log_sink_fn(void *arg, enum log_level level, const char *line);
+void log_set_sink(log_sink_fn *fn, void *arg);
+
 #define log_error(...) log_write(LOG_LEVEL_ERROR, __VA_ARGS__)
 #define log_warn(...) log_write(LOG_LEVEL_WARN, __VA_ARGS__)
 #define log_info(...) log_write(LOG_LEVEL_INFO, __VA_ARGS__)

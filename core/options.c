@@ -281,29 +281,10 @@ static int take_dns(struct options *o, const struct row *row, const char *text)
 	return 0;
 }
 
-/* "10.0.0.1/24": an address of that family and the bits of its network. */
-static bool is_network(const char *text, uint8_t v, long least, long most)
-{
-	char copy[ADDR_TEXT_MAX], *slash, *end;
-	struct addr a;
-	long bits;
-
-	if (strlen(text) >= sizeof(copy))
-		return false;
-	strcpy(copy, text);
-	slash = strchr(copy, '/');
-	if (!slash)
-		return false;
-	*slash = '\0';
-	bits = strtol(slash + 1, &end, 10);
-	return !addr_parse(&a, copy) && a.v == v && !a.port && !*end && end > slash + 1 &&
-		bits >= least && bits <= most;
-}
-
 static int take_net4(struct options *o, const struct row *row, const char *text)
 {
 	o->net4 = text;
-	return is_network(text, 4, 8, 24)
+	return inside_is_network(text, 4)
 		? 0
 		: wrong(row, text,
 			  "give an IPv4 address and a prefix of 8 to 24 bits, as 10.0.0.1/24");
@@ -312,7 +293,7 @@ static int take_net4(struct options *o, const struct row *row, const char *text)
 static int take_net6(struct options *o, const struct row *row, const char *text)
 {
 	o->net6 = text;
-	return is_network(text, 6, 8, 120)
+	return inside_is_network(text, 6)
 		? 0
 		: wrong(row, text, "give an IPv6 address and a prefix of 8 to 120 bits");
 }

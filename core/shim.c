@@ -240,8 +240,7 @@ static int letter_receive(struct letter *l, int socket)
 	return l->len == 0 ? -ECONNRESET : 0;
 }
 
-/* Is it a tun device as handshake.h promises, and not some other file? */
-static int check_tun(int fd)
+int shim_check_tun(int fd)
 {
 	struct ifreq request;
 	int header = 0;
@@ -291,7 +290,7 @@ static int accept_letter(struct shim *s, struct letter *l, struct shim_failure *
 		err = -s->hello.error;
 	}
 	if (!err)
-		err = check_tun(l->fds[s->hello.tun]);
+		err = shim_check_tun(l->fds[s->hello.tun]);
 	if (!err && s->hello.diag != -1)
 		err = check_diag(l->fds[s->hello.diag]);
 	if (err) {

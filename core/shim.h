@@ -54,6 +54,10 @@ struct shim_failure {
  * tried last in @path. */
 int shim_find(const char *given, char path[PATH_MAX]);
 
+/* Is @fd a tun device as handshake.h promises, and not some other file? Makes it non-blocking. 0,
+ * -EBADMSG or -errno. */
+int shim_check_tun(int fd);
+
 /* Starts it and waits, at most @wait_ms, until the namespace is complete. 0, or
  * -errno with *@failure filled and nothing left behind. */
 int shim_start(struct shim *s, const struct shim_options *o, int wait_ms,

@@ -56,7 +56,10 @@ describe("make deb", function()
     for _, page in ipairs { "man1/nsnet-host.1", "man1/container-shim.1", "man7/nsnet-rules.7" } do
       must("gzip -t " .. root .. "/usr/share/man/" .. page .. ".gz")
     end
+    must("test -e " .. root .. "/usr/lib/*/libnsnet.so.0 && test -s " .. root ..
+      "/usr/include/nsnet.h")
     dpkg("-P nsnet-host")
-    assert.equal("", must("if [ -e " .. root .. "/usr ]; then find " .. root .. "/usr -type f; fi"))
+    assert.equal("", must("if [ -e " .. root .. "/usr ]; then find " .. root ..
+      "/usr ! -type d; fi"))
   end)
 end)
