@@ -159,6 +159,8 @@ static const struct row rows[] = {
 	TEXT(0, "name", "NAME", "what the command was told the address is of", name),
 	TEXT(0, "sni", "NAME", "it begins with TLS and names this server", sni),
 	TEXT(0, "http-host", "NAME", "it begins with HTTP and names this host", http_host),
+	TEXT(0, "src", "ADDR[:PORT]", "who connects [the command]", src),
+	FLAG(0, "inbound", "and calls from outside, as with -p", inbound),
 
 	HEADING("Of nsnet-host test"),
 	FLAG(0, "coverage", "show which rules and handlers were of use", coverage),

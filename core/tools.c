@@ -77,6 +77,8 @@ int tools_explain(struct options *o)
 	e.name = o->name;
 	e.sni = o->sni;
 	e.http_host = o->http_host;
+	e.src = o->src;
+	e.inbound = o->inbound;
 	return explain_scripts(o, &e);
 }
 

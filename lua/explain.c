@@ -36,6 +36,7 @@ static int read_flow(struct explain *e)
 	const struct explain_options *o = e->o;
 	const char *network = o->network;
 	char name[DNAME_MAX];
+	struct addr src = {0};
 	bool icmp = !strcmp(network, "icmp");
 	e->key.proto = icmp ? IPPROTO_ICMP : !strcmp(network, "udp") ? IPPROTO_UDP : IPPROTO_TCP;
 	if (!icmp && strcmp(network, "udp") != 0 && strcmp(network, "tcp") != 0)
@@ -50,6 +51,18 @@ static int read_flow(struct explain *e)
 		if (names[i] && dname_normalise(name, names[i], strlen(names[i])) < 0)
 			return usage("name", names[i], "that is no host name");
 	}
+	if (o->inbound && (icmp || o->name || o->sni || o->http_host))
+		return usage("--inbound with", icmp ? network : "a name",
+			"a call from outside is of tcp or udp, and no rule knows a name of it");
+	if (o->inbound && !o->src)
+		return usage("--inbound without", "--src", "--src ADDR says who calls");
+	if (o->src && (addr_parse(&src, o->src) || (icmp && src.port)))
+		return usage("--src", o->src, "give an IP address, with or without a port");
+	if (o->src && src.v != e->key.dst.v)
+		return usage("--src", o->src, "it is of another family than the destination");
+	e->key.src = o->inbound ? e->key.dst : src;
+	if (o->inbound)
+		e->key.dst = src;
 	if ((o->sni || o->http_host) && e->key.proto != IPPROTO_TCP)
 		return usage("--sni or --http-host with", network, "only tcp has first bytes");
 	return 0;
@@ -177,7 +190,8 @@ static int tell(struct explain *e)
 	bool ends = v == VERDICT_DENY || v == VERDICT_DROP;
 	char text[ADDR_TEXT_MAX];
 	tell_notes(&e->trial);
-	tell_guard(e);
+	if (!e->o->inbound)
+		tell_guard(e);
 	printf("%s%s by %s%s%s\n", verdict_word(v), v == VERDICT_DENY ? styles[d->style] : "",
 		d->rule ? d->rule : "default", d->reason ? ": " : "", d->reason ? d->reason : "");
 	if (ends)
@@ -228,6 +242,7 @@ int explain(const struct explain_options *o)
 	if (!status) {
 		trial_init(&e.trial, &e.stage, on_step, &e);
 		e.trial.name = o->name ? strdup(o->name) : NULL;
+		e.trial.flow.inbound = e.trial.flow.named = o->inbound;
 		ask(&e);
 		status = tell(&e);
 		trial_fini(&e.trial);

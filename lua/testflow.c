@@ -78,6 +78,7 @@ static void step(struct op *op, int rc)
 
 struct ask {
 	struct flow_key key;
+	bool inbound, named;
 	char name[DNAME_MAX];
 };
 
@@ -85,6 +86,8 @@ static void ask_run(struct op *op)
 {
 	const struct ask *a = (const void *)op->bytes;
 	struct testflow *f = op->flow;
+	f->trial.flow.inbound = a->inbound;
+	f->trial.flow.named = a->named;
 	step(op, trial_ask(&f->trial, &a->key));
 }
 
@@ -103,7 +106,22 @@ static void check_addr(lua_State *L, int i, const char *key, bool port, struct a
 			port ? " with a port, like \"192.0.2.1:443\"" : " (icmp has no ports)");
 }
 
-/* ask(play, network, dst, src or nil, name or nil): a flow's number. */
+/* A call from outside: the flow's destination is its caller. */
+static void ask_inbound(lua_State *L, struct ask *a, bool found)
+{
+	struct addr inside = a->key.dst;
+	if (!a->key.src.v)
+		luaL_error(L, "inbound=true needs src=, the caller outside");
+	if (a->key.proto == IPPROTO_ICMP || a->name[0])
+		luaL_error(L, "inbound=true is for tcp and udp, and without a name");
+	a->key.dst = a->key.src;
+	a->key.src = inside;
+	a->inbound = true;
+	a->named = !found;
+}
+
+/* ask(play, network, dst, src or nil, name or nil, inbound or nil): a flow's number. @inbound is
+ * "named" or "found". */
 static int l_ask(lua_State *L)
 {
 	static const char *const networks[] = {"tcp", "udp", "icmp", NULL};
@@ -121,6 +139,8 @@ static int l_ask(lua_State *L)
 	const char *name = luaL_optstring(L, 5, NULL);
 	if (name && dname_normalise(a.name, name, strlen(name)) < 0)
 		return luaL_error(L, "name=\"%s\" is no name", name);
+	if (!lua_isnoneornil(L, 6))
+		ask_inbound(L, &a, !strcmp(luaL_checkstring(L, 6), "found"));
 	struct op *op = op_new(L, "a connection", ask_run, push_id);
 	struct testflow *f = calloc(1, sizeof(*f));
 	struct ask *copy = malloc(sizeof(*copy));
@@ -374,7 +394,7 @@ static int l_info(lua_State *L)
 	lua_newtable(L);
 	set_verdict(L, t);
 	set_text(L, "network", f->ops->network);
-	set_addr(L, "address", &f->key.dst, ports);
+	set_addr(L, "address", f->inbound ? &f->key.src : &f->key.dst, ports);
 	set_addr(L, "target", &f->decision.target, ports);
 	set_flag(L, "open", f->state == FLOW_STATE_OPEN);
 	set_text(L, "close_reason", ended ? flow_cause_name(f->cause) : NULL);

@@ -33,6 +33,8 @@ struct explain_options {
 	const char *name;      /* what the command was told the address is of; NULL = nothing */
 	const char *sni;       /* NULL = nothing is said */
 	const char *http_host; /* likewise */
+	const char *src;       /* who asks, "10.0.0.1:4000" or without a port; NULL = the command */
+	bool inbound;          /* @src, outside, calls @address, inside, as with -p */
 };
 
 #define EXPLAIN_DENIED 1

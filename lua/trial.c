@@ -168,7 +168,7 @@ static int trial_go(struct trial *t)
 		return 0;
 	}
 	flow_set_state(f, FLOW_STATE_DIALING);
-	if (t->stage->no_dial) {
+	if (t->stage->no_dial || f->inbound) {
 		trial_connected(t, -1, 0);
 		return 0;
 	}
@@ -227,8 +227,9 @@ int trial_ask(struct trial *t, const struct flow_key *key)
 	f->ops = k.proto == IPPROTO_TCP ? &tcp_ops : k.proto == IPPROTO_UDP ? &udp_ops : &icmp_ops;
 	if (!k.src.v)
 		addr_parse(&k.src, k.dst.v == 4 ? "10.0.0.1" : "fd6e:736e:6574::1");
-	if (!k.src.port)
-		k.src.port = t->stage->port++;
+	struct addr *caller = f->inbound ? &k.dst : &k.src;
+	if (!caller->port)
+		caller->port = t->stage->port++;
 	if (k.proto == IPPROTO_ICMP)
 		k.dst.port = k.src.port; /* the identifier */
 	flow_add(&t->stage->flows, f, &k, ev_now(t->stage->loop));

@@ -60,7 +60,9 @@ void trial_init(struct trial *t, struct stage *s, trial_fn *fn, void *arg);
 /* Ends the flow if it lives (on_close runs), and frees what the trial owns. */
 void trial_fini(struct trial *t);
 
-/* Lets the flow appear: proto, dst, src (v 0: the child's usual). Afterwards t->flow has the
+/* Lets the flow appear: proto, dst, src (v 0: the child's usual; port 0: another each time). If
+ * t->flow.inbound was set before, it is a call from outside: dst is the caller, src whom he calls
+ * inside; with flow.named through a port that was published by name. Afterwards t->flow has the
  * decision and, if it was let through, is OPEN or ENDED with flow.error. */
 int trial_ask(struct trial *t, const struct flow_key *key);
 

@@ -19,12 +19,16 @@
 ---@field sni? string
 ---@field http_host? string
 ---@field first? string the bytes that the command says first
+---@field inbound? boolean a call from outside: src is the caller, dst is inside
+---@field auto? boolean through a port that -p auto found
 
 ---@class nsnet.test.Flow
 ---@field network "udp"|"icmp"
 ---@field dst string
 ---@field src? string
 ---@field name? string
+---@field inbound? boolean
+---@field auto? boolean
 
 ---@class nsnet.test.Packet
 ---@field dir? "out"|"in"

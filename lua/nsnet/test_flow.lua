@@ -142,7 +142,8 @@ end
 
 local OPTIONS = {
   dst = "string", src = "string", name = "string", dns = "string", sni = "string",
-  http_host = "string", first = "string", network = "string",
+  http_host = "string", first = "string", network = "string", inbound = "boolean",
+  auto = "boolean",
 }
 
 -- Returns the network.
@@ -154,6 +155,8 @@ local function check_options(network, options, what)
     check.misuse("%s needs dst=", what)
   elseif not network and options.network ~= "udp" and options.network ~= "icmp" then
     check.misuse('%s needs network="udp" or "icmp"; tcp is rules:connect', what)
+  elseif options.auto and not options.inbound then
+    check.misuse("%s: auto= belongs to inbound=true", what)
   end
   return network or options.network
 end
@@ -161,7 +164,9 @@ end
 function flow.new(play, network, options, what)
   network = check_options(network, options, what)
   local started = native.now()
-  local id = native.ask(play, network, options.dst, options.src, options.name or options.dns)
+  local inbound = options.inbound and (options.auto and "found" or "named") or nil
+  local id = native.ask(play, network, options.dst, options.src, options.name or options.dns,
+    inbound)
   local self = setmetatable({ flow_id = id, elapsed_s = native.now() - started }, Connection)
   refresh(self)
   local first = first_of(options)

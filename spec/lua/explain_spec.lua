@@ -78,6 +78,25 @@ nsnet.rules { { name = "n", domain = ".a.example", port = 443, nsnet.allow } }]]
     assert.equal(0, status)
   end)
 
+  it("takes who connects, and calls from outside", function()
+    local code = [[nsnet.default(nsnet.deny)
+nsnet.rules { { name = "caller", inbound = true, cidr = "203.0.113.0/24", nsnet.deny } }
+nsnet.on_connect(function(conn)
+  if conn.src_ip == "10.0.0.7" then return nsnet.allow end
+end)]]
+    local _, status = run(code, "tcp 192.0.2.1:80 --src 10.0.0.7")
+    assert.equal(0, status)
+    _, status = run(code, "tcp 192.0.2.1:80 --src 10.0.0.8:4711")
+    assert.equal(1, status)
+    tells("rule caller (-e:2) deny\ndeny (refuse) by caller (-e:2)\n", 1, code,
+      "--inbound --src 203.0.113.9 tcp 10.0.0.1:8080")
+    tells("rule caller (-e:2) no match\non_connect -e:3 no opinion\nallow by default\n"
+      .. "goes to 10.0.0.1:8080\n", 0, code, "--inbound --src 198.51.100.9 tcp 10.0.0.1:8080")
+    tells("rule caller (-e:2) no match\non_connect -e:3 no match\nallow by default\n"
+      .. "goes to [fd6e:736e:6574::1]:53\n", 0, code,
+      "udp '[fd6e:736e:6574::1]:53' --inbound --src 2001:db8::9")
+  end)
+
   it("dials nothing, not by a dialer either", function()
     local output, status = run([[nsnet.dialer(function() error "dialed" end)]], "tcp 192.0.2.1:80")
     assert.is_falsy(output:find("dialed", 1, true), output)
@@ -97,6 +116,9 @@ nsnet.rules { { name = "n", domain = ".a.example", port = 443, nsnet.allow } }]]
       { 2, "", "" }, { 2, "", "tcp" }, { 2, "", "sctp 192.0.2.1:80" }, { 2, "", "tcp 192.0.2.1" },
       { 2, "", "icmp 192.0.2.1:80" }, { 2, "", "tcp www.example:80" },
       { 2, "", "tcp 192.0.2.1:80 more" }, { 2, "", "udp 192.0.2.1:80 --sni a.example" },
+      { 2, "", "tcp 192.0.2.1:80 --src x" }, { 2, "", "tcp 192.0.2.1:80 --src 2001:db8::1" },
+      { 2, "", "icmp 192.0.2.1 --src 192.0.2.2:1" }, { 2, "", "tcp 192.0.2.1:80 --inbound" },
+      { 2, "", "tcp 10.0.0.1:80 --inbound --src 192.0.2.1 --name a.example" },
       { 2, "", "tcp 192.0.2.1:80 --name 'no name'" }, { 66, nil, "-s /none.lua tcp 192.0.2.1:80" },
       { 70, "nsnet.on_conect()", "tcp 192.0.2.1:80" },
       { 70, "nsnet.on_start(function() return nil, \"no\" end)", "tcp 192.0.2.1:80" },

@@ -329,53 +329,6 @@ nsnet.on_close(function() end)]]), "--coverage x_test.lua")
     assert.is_true(os.time() - started < 100)
   end)
 
-  it("judges each request of a kept-alive connection, and what stands behind another", function()
-    local rules = [[nsnet.default(nsnet.deny)
-nsnet.rules { { name = "a", domain = ".a.example", nsnet.allow } }]]
-    passes([[
-      local function get(host, more)
-        return "GET / HTTP/1.1\r\nHost: " .. host .. "\r\n" .. (more or "") .. "\r\n"
-      end
-      local function new()
-        return t.allowed(rules:connect { dst = "192.0.2.1:80", name = "a.example" }, "a")
-      end
-      local c = new()
-      t.ok(c.waits)
-      t.eq(c:say(get "a.example"), get "a.example")
-      t.eq(c:say(get "x.a.example"), get "x.a.example")
-      t.ok(c.open)
-      t.eq(c:say(get "b.example"), nil)
-      t.eq(c.close_reason, "denied")
-      t.has(c.reason, "b.example")
-      -- A body is no request, however it comes and whatever it looks like.
-      c = new()
-      local body = get "b.example"
-      local post = get("a.example", "Content-Length: " .. #body .. "\r\n")
-      t.eq(c:say(post .. body:sub(1, 9)), post .. body:sub(1, 9))
-      t.eq(c:say(body:sub(10)), body:sub(10))
-      t.eq(c:say(get "a.example"), get "a.example")
-      -- Two in one piece.
-      c = new()
-      t.eq(c:say(get "a.example" .. get "b.example"), nil)
-      c = new()
-      t.eq(#c:say(get "a.example" .. get "x.a.example"), #(get "a.example" .. get "x.a.example"))
-      -- A head in pieces is held; the end of the child is no way out.
-      c = new()
-      t.eq(c:say "GET / HT", "")
-      t.ok(c.waits)
-      t.eq(c:say(get("b.example"):sub(9)), nil)
-      c = new()
-      t.eq(c:say "GET / HT", "")
-      t.eq(c:finish(), nil)
-      -- What cannot be a request any more goes, all of it, at any length.
-      c = new()
-      local long = "SSH-2.0-x\r\n" .. ("x"):rep(200000)
-      t.eq(c:say "SSH-2.0-y\r\n", "SSH-2.0-y\r\n")
-      t.eq(c:say(long), long)
-      t.eq(c:finish(), "")
-      t.ok(c.open)]], rules)
-  end)
-
   it("plays UDP, echo, first bytes, data, packets and the end", function()
     passes([[
       local u = t.denied(rules:flow { network = "udp", dst = "[2001:db8::1]:53" })
