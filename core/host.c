@@ -69,15 +69,6 @@ static void host_on_exit(void *arg, int status)
 		ev_break(h->loop, EVBREAK_ALL);
 }
 
-/* The namespace has ended: nothing more comes from it. The command's end is reported by itself. */
-static void host_on_gone(void *arg)
-{
-	struct host *h = arg;
-
-	if (h->attached)
-		ev_break(h->loop, EVBREAK_ALL);
-}
-
 /* Nobody is there for whom to go on: its process has ended, or we are told to. */
 static void host_on_end(void *arg)
 {
@@ -85,6 +76,16 @@ static void host_on_end(void *arg)
 
 	rules_exit(&h->rules, 0);
 	ev_break(h->loop, EVBREAK_ALL);
+}
+
+/* The device was taken away: nothing more comes from it. The command's end is reported by itself.
+ */
+static void host_on_gone(void *arg)
+{
+	struct host *h = arg;
+
+	if (h->attached)
+		host_on_end(h);
 }
 
 /* ---- rules ---- */

@@ -112,6 +112,17 @@ describe("an attached namespace", function()
     stop(it_)
   end)
 
+  it("is served until its device is taken away", function()
+    local it_, pid = container()
+    local job = attach({ "--netns", ("/proc/%d/ns/net"):format(pid), "--userns",
+      ("/proc/%d/ns/user"):format(pid), "-e",
+      "nsnet.on_exit(function() nsnet.log.warn('over') end)" })
+    L:host({ "nsenter", "-t", pid, "-U", "-n", "--preserve-credentials", "ip", "link", "del",
+      "tun0" }):exits(0)
+    job:wait():exits(0):complains("over")
+    stop(it_)
+  end)
+
   it("is told what is wrong", function()
     L:run({}, { args = { "--pid", "999999" } }):exits(71)
       :complains("%-%-pid 999999: No such process")
