@@ -23,14 +23,15 @@
  */
 
 #define HANDSHAKE_MAGIC 0x6d68736eu /* "nshm" in memory on a little-endian machine */
-#define HANDSHAKE_VERSION 1u
-#define HANDSHAKE_FDS_MAX 8
+#define HANDSHAKE_VERSION 2u
+#define HANDSHAKE_FDS_MAX 64
 #define HANDSHAKE_STEP_MAX 64
 
 enum handshake_tag {
 	HANDSHAKE_TUN = 1,  /* the tun device: IFF_TUN|IFF_NO_PI|IFF_VNET_HDR, header of 10 bytes */
 	HANDSHAKE_DIAG = 2, /* a NETLINK_SOCK_DIAG socket of the namespace */
-	HANDSHAKE_LISTEN = 3, /* a listening TCP socket of the namespace; value is its port */
+	HANDSHAKE_LISTEN =
+		3, /* a listening TCP socket of the namespace's loopback; value: its port */
 };
 
 /* Bits of handshake_hello.has: what the namespace really got. */
@@ -68,6 +69,7 @@ struct handshake_go {
 #define HANDSHAKE_STEP_NETLINK "netlink"         /* the sockets themselves */
 #define HANDSHAKE_STEP_LINK "bring the links up" /* lo, tun, MTU */
 #define HANDSHAKE_STEP_ADDRESS "IPv4 address"    /* and default route */
+#define HANDSHAKE_STEP_LISTEN "listen"           /* --listen */
 #define HANDSHAKE_STEP_HIDE "hide a directory"   /* --hide */
 
 #endif

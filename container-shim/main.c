@@ -15,9 +15,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "cover.h"
+#include "listen.h"
 #include "netlink.h"
 #include "options.h"
 #include "privilege.h"
@@ -44,6 +46,9 @@ struct shim {
 	unsigned index; /* of the tun device */
 	bool nosuid;    /* no file gives privileges */
 	uint32_t has;
+	struct handshake_fd tag[HANDSHAKE_FDS_MAX]; /* of listen[] */
+	int listen[2 * OPTIONS_LISTEN_MAX];
+	unsigned n_listen;
 };
 
 static int step_unshare(struct shim *s)
@@ -138,6 +143,27 @@ static int step_address6(struct shim *s)
 	return 0;
 }
 
+/* On 127.0.0.1, and on ::1 where the kernel has IPv6. */
+static int step_listen(struct shim *s)
+{
+	static const int family[] = {AF_INET, AF_INET6};
+
+	for (unsigned i = 0; i < 2 * s->options.n_listen; i++) {
+		const unsigned port = s->options.listen[i / 2];
+		int fd = listen_loopback(family[i % 2], port);
+
+		if (fd == -EAFNOSUPPORT || fd == -EADDRNOTAVAIL) {
+			report_note("nobody listens at [::1]:%u: %s", port, strerror(-fd));
+			continue;
+		}
+		if (fd < 0)
+			return fd;
+		s->tag[s->n_listen] = (struct handshake_fd){HANDSHAKE_LISTEN, port};
+		s->listen[s->n_listen++] = fd;
+	}
+	return 0;
+}
+
 static int step_hide(struct shim *s)
 {
 	for (size_t i = 0; s->options.hide[i]; i++) {
@@ -174,6 +200,7 @@ static const struct step steps[] = {
 	{HANDSHAKE_STEP_LINK, step_link},
 	{HANDSHAKE_STEP_ADDRESS, step_address4},
 	{NULL, step_address6},
+	{HANDSHAKE_STEP_LISTEN, step_listen},
 	{HANDSHAKE_STEP_HIDE, step_hide},
 	{NULL, step_resolv},
 };
@@ -210,6 +237,10 @@ static int shake_hands(struct shim *s)
 			hello.fd[hello.n_fds].tag = HANDSHAKE_DIAG;
 			fds[hello.n_fds++] = s->diag;
 		}
+		for (unsigned i = 0; i < s->n_listen; i++) {
+			hello.fd[hello.n_fds] = s->tag[i];
+			fds[hello.n_fds++] = s->listen[i];
+		}
 	}
 	err = wire_send(s->options.fd, &hello, fds);
 	if (err)
@@ -223,6 +254,8 @@ static int shake_hands(struct shim *s)
 	close(s->route);
 	if (s->diag >= 0)
 		close(s->diag);
+	for (unsigned i = 0; i < s->n_listen; i++)
+		close(s->listen[i]);
 	err = wire_wait(s->options.fd);
 	if (err == -EPROTO)
 		report_error("the host's answer is not understood: install both from one release");

@@ -33,6 +33,8 @@ static const char usage[] =
 	"  --net6 ADDR/LEN  IPv6 address of the namespace (fd6e:736e:6574::1/64)\n"
 	"  --mtu N          1280..65520 (65520)\n"
 	"  --dns ADDR       nameserver for resolv.conf; may be repeated\n"
+	"  --listen PORT    listen on the namespace's loopback and send the sockets;\n"
+	"                   may be repeated\n"
 	"  --hide DIR       cover DIR by an empty directory; may be repeated\n"
 	"  --root           appear as root inside\n"
 	"  --keep-caps      keep the capabilities of the namespace (implies --root)\n"
@@ -53,6 +55,7 @@ enum {
 	OPT_MTU,
 	OPT_DNS,
 	OPT_HIDE,
+	OPT_LISTEN,
 	OPT_ROOT,
 	OPT_KEEP_CAPS,
 	OPT_NO_UNSHARE,
@@ -70,6 +73,7 @@ static const struct option longopts[] = {
 	{"mtu", required_argument, NULL, OPT_MTU},
 	{"dns", required_argument, NULL, OPT_DNS},
 	{"hide", required_argument, NULL, OPT_HIDE},
+	{"listen", required_argument, NULL, OPT_LISTEN},
 	{"root", no_argument, NULL, OPT_ROOT},
 	{"keep-caps", no_argument, NULL, OPT_KEEP_CAPS},
 	{"no-unshare", no_argument, NULL, OPT_NO_UNSHARE},
@@ -156,6 +160,11 @@ static int take(struct options *o, int opt, const char *arg)
 		return parse_dns(arg) ? -EINVAL : append(o->dns, arg);
 	case OPT_HIDE:
 		return arg[0] != '/' ? -EINVAL : append(o->hide, arg);
+	case OPT_LISTEN:
+		if (o->n_listen == OPTIONS_LISTEN_MAX || parse_number(arg, 1, 65535, &number))
+			return -EINVAL;
+		o->listen[o->n_listen++] = number;
+		return 0;
 	case OPT_KEEP_CAPS:
 		o->keep_caps = true;
 		o->root = true;

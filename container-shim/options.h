@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #define OPTIONS_LIST_MAX 16
+#define OPTIONS_LISTEN_MAX 31 /* two sockets each fit in HANDSHAKE_FDS_MAX */
 
 /* An interface address: @addr is in network byte order. */
 struct net4 {
@@ -35,9 +36,11 @@ struct options {
 	struct net6 net6;
 	const char *tun_name;
 	const char *tun_path;
-	const char *dns[OPTIONS_LIST_MAX];  /* nameserver lines, NULL-terminated */
-	const char *hide[OPTIONS_LIST_MAX]; /* directories to cover, NULL-terminated */
-	char **command;                     /* NULL-terminated; empty only with --join-net */
+	const char *dns[OPTIONS_LIST_MAX];   /* nameserver lines, NULL-terminated */
+	const char *hide[OPTIONS_LIST_MAX];  /* directories to cover, NULL-terminated */
+	unsigned listen[OPTIONS_LISTEN_MAX]; /* ports of the loopback */
+	unsigned n_listen;
+	char **command; /* NULL-terminated; empty only with --join-net */
 };
 
 /* Returns 0, or the exit status to leave with (2) after a message. --help and

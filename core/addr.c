@@ -29,6 +29,20 @@ static int parse_number(const char *text, int max)
 	return n;
 }
 
+uint16_t addr_parse_port(const char *text, const char *end)
+{
+	unsigned n = 0;
+
+	if (end - text < 1 || end - text > 5)
+		return 0;
+	for (; text < end; text++) {
+		if (*text < '0' || *text > '9')
+			return 0;
+		n = 10 * n + (unsigned)(*text - '0');
+	}
+	return n <= 65535 ? (uint16_t)n : 0;
+}
+
 /* Reads the @len characters at @text as an address of version @v, or of either if 0. */
 static int parse_ip(struct addr *a, const char *text, size_t len, int v)
 {

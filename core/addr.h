@@ -34,6 +34,9 @@ struct cidr {
  * short IPv4 forms are refused. Returns 0 or -EINVAL. */
 int addr_parse(struct addr *a, const char *text);
 
+/* Reads the port that @text is up to @end, in decimal. 0 if it is none. */
+uint16_t addr_parse_port(const char *text, const char *end);
+
 /* Writes the address, with the port if it is not 0 and @with_port, into @text
  * (ADDR_TEXT_MAX bytes; RFC 5952 form). Returns @text. */
 char *addr_format(const struct addr *a, bool with_port, char *text);

@@ -20,6 +20,15 @@ static int copy_step(char *to, const char *from)
 	return 0;
 }
 
+static int take_listener(const struct handshake_fd *wire, int index, struct hello *hello)
+{
+	if (!wire->value || wire->value > UINT16_MAX)
+		return -EBADMSG;
+	hello->listen[hello->n_listen].index = index;
+	hello->listen[hello->n_listen++].port = (uint16_t)wire->value;
+	return 0;
+}
+
 static int take_fds(const struct handshake_hello *wire, struct hello *hello)
 {
 	for (size_t i = 0; i < wire->n_fds; i++) {
@@ -29,8 +38,12 @@ static int take_fds(const struct handshake_hello *wire, struct hello *hello)
 			at = &hello->tun;
 		else if (wire->fd[i].tag == HANDSHAKE_DIAG)
 			at = &hello->diag;
-		else
+		else if (wire->fd[i].tag != HANDSHAKE_LISTEN)
 			continue; /* one that this host has no use for */
+		else if (take_listener(&wire->fd[i], (int)i, hello))
+			return -EBADMSG;
+		else
+			continue;
 		if (*at != -1)
 			return -EBADMSG;
 		*at = i;

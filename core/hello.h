@@ -20,6 +20,11 @@ struct hello {
 	unsigned mtu;
 	int tun;  /* index into the message's descriptors, or -1 */
 	int diag; /* the same */
+	struct {
+		int index;
+		uint16_t port;
+	} listen[HANDSHAKE_FDS_MAX]; /* listening sockets */
+	size_t n_listen;
 };
 
 /* Reads the message @buf of @len bytes that came with @n_fds descriptors.

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "host.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <ev.h>
 #include <signal.h>
@@ -18,10 +19,14 @@
 #include "drain.h"
 #include "engine.h"
 #include "follow.h"
+#include "forward.h"
 #include "inspect.h"
 #include "log.h"
 #include "logs.h"
 #include "rules.h"
+
+/* Connections by -L at a time; each takes two descriptors. */
+#define FORWARD_CONNS 1024
 
 struct host {
 	const struct options *o;
@@ -32,11 +37,13 @@ struct host {
 	struct attach attach; /* instead */
 	bool attached;
 	struct follow follow;
+	struct forwards forwards;
 	struct drain drain;
 	struct rules rules;
 	struct control control;
 	struct inspect inspect;
 	struct logs logs;
+	uint16_t forward_ports[FORWARD_PORTS];
 	int status;
 };
 
@@ -47,7 +54,7 @@ static size_t host_pending(void *arg, uint64_t *progress)
 	struct host *h = arg;
 
 	*progress = h->engine.tun.rx_packets + h->engine.tun.tx_packets;
-	return conns_undelivered(&h->engine.conns);
+	return conns_undelivered(&h->engine.conns) + forwards_undelivered(&h->forwards, progress);
 }
 
 static void host_on_drained(void *arg)
@@ -124,6 +131,40 @@ static void open_control(struct host *h)
 
 /* ---- building ---- */
 
+static_assert(FORWARD_PORTS == SHIM_LISTEN_MAX, "each -L is two sockets from the shim");
+
+/* What -L opens, before the namespace is there. 0, or the exit status after a message. */
+static int read_forwards(struct host *h)
+{
+	char why[FORWARD_WHY_MAX];
+
+	for (size_t i = 0; i < h->o->forward.count; i++) {
+		if (forwards_add(&h->forwards, h->o->forward.text[i], why) < 0) {
+			log_error("%s", why);
+			return EXIT_USAGE;
+		}
+		h->forward_ports[i] = h->forwards.specs[i].port;
+	}
+	return 0;
+}
+
+static int start_forwards(struct host *h, const struct shim *shim)
+{
+	const struct options *o = h->o;
+	int rc;
+
+	h->forwards.loop = h->loop;
+	h->forwards.flows = &h->engine.flows;
+	h->forwards.policy = &h->engine.policy;
+	h->forwards.dial_timeout_s = o->dial_timeout_s;
+	h->forwards.idle_s = o->tcp_idle_s;
+	rc = forwards_start(&h->forwards, shim->listen, shim->n_listen);
+	if (rc < 0)
+		log_error("-L: container-shim listens at no port: install nsnet-host and "
+			  "container-shim again, from one release");
+	return rc;
+}
+
 static int start_child(struct host *h, const struct inherit *inherit)
 {
 	const struct options *o = h->o;
@@ -141,6 +182,8 @@ static int start_child(struct host *h, const struct inherit *inherit)
 				.keep_caps = o->keep_caps,
 				.verbose = o->verbose > 0,
 				.hide = hide,
+				.listen = h->forward_ports,
+				.n_listen = h->forwards.spec_count,
 				.inherit = inherit,
 			},
 		.linger = o->linger,
@@ -172,6 +215,8 @@ static int attach(struct host *h, const struct inherit *inherit)
 				.net6 = o->net6,
 				.mtu = (unsigned)o->mtu,
 				.verbose = o->verbose > 0,
+				.listen = h->forward_ports,
+				.n_listen = h->forwards.spec_count,
 				.inherit = inherit,
 				.join_net = o->netns,
 				.join_user = o->userns,
@@ -247,6 +292,8 @@ static int follow(struct host *h)
 static int init_engine(struct host *h, const struct inherit *inherit)
 {
 	const struct options *o = h->o;
+	const rlim_t files = inherit->nofile.rlim_max;
+	const rlim_t spare = h->forwards.spec_count ? MIN(files / 2, 2 * FORWARD_CONNS) : 0;
 	const struct engine_config c = {
 		.loop = h->loop,
 		.net4 = o->net4,
@@ -256,7 +303,7 @@ static int init_engine(struct host *h, const struct inherit *inherit)
 		.synthetic = o->synthetic,
 		.dry_run = o->dry_run,
 		.allow_host = o->allow_host,
-		.fds = inherit->nofile.rlim_max,
+		.fds = files - spare,
 		.max_conns = o->max_conns,
 		.max_flows = o->max_flows,
 		.memory = o->memory_mb << 20,
@@ -268,15 +315,16 @@ static int init_engine(struct host *h, const struct inherit *inherit)
 		.arg = h,
 	};
 
+	h->forwards.max = spare / 2;
 	return engine_init(&h->engine, &c);
 }
 
 /* The engine has the device: lets the command begin, and serves it to its end. */
 static void serve(struct host *h)
 {
-	int rc = 0;
+	int rc = start_forwards(h, h->attached ? &h->attach.shim : &h->child.shim);
 
-	h->status = publish_ports(h);
+	h->status = rc < 0 ? EXIT_PREFLIGHT : publish_ports(h);
 	if (h->status == 0)
 		h->status = rules_start(&h->rules);
 	if (h->status == 0) {
@@ -293,6 +341,7 @@ static void serve(struct host *h)
 	if (rc < 0)
 		h->status = EXIT_PREFLIGHT;
 	follow_stop(&h->follow);
+	forwards_stop(&h->forwards);
 	rules_stop(&h->rules);
 	drain_stop(&h->drain);
 }
@@ -337,6 +386,11 @@ int host_run(const struct options *o, const struct inherit *inherit)
 	h.status = init_loop(&h);
 	if (h.status)
 		return h.status;
+	h.status = read_forwards(&h);
+	if (h.status) {
+		ev_loop_destroy(h.loop);
+		return h.status;
+	}
 	if (init_engine(&h, inherit) == 0) {
 		h.status = load_rules(&h, &h.engine.policy);
 		if (h.status == 0)

@@ -111,9 +111,11 @@ static const struct row rows[] = {
 		take_dns),
 	FLAG(0, "linger", "stay until the last process in the namespace ends", linger),
 
-	HEADING("The way in"),
+	HEADING("The way in, and to the host"),
 	TAKEN('p', "publish", "SPEC",
 		"let callers in: [ADDR:]HOSTPORT:PORT[/udp], /PATH:PORT, auto", take_publish),
+	TEXTS('L', "forward", "SPEC",
+		"CMD's loopback leads to the host's: PORT[:[ADDR:]HOSTPORT]", forward),
 
 	HEADING("A namespace that is there, instead of CMD"),
 	WHOLE(0, "pid", "PID", "give its network to the namespaces of this process", pid, 1,
@@ -467,5 +469,6 @@ void options_fini(struct options *o)
 	free(o->scripts);
 	o->scripts = NULL;
 	free(o->publish.text);
-	o->publish = (struct options_texts){0};
+	free(o->forward.text);
+	o->publish = o->forward = (struct options_texts){0};
 }

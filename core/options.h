@@ -52,6 +52,7 @@ struct options {
 
 	struct options_texts publish; /* -p */
 	bool publish_auto;            /* -p auto */
+	struct options_texts forward; /* -L */
 
 	/* A namespace that is there, instead of a command: of a process, or as files. */
 	size_t pid; /* 0: none */

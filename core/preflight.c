@@ -164,6 +164,8 @@ const char *preflight_remedy(const struct shim_failure *failure,
 						 "run as its owner, or name "
 						 "that namespace by --userns"
 					       : "name a namespace file, as /proc/PID/ns/net";
+	if (strcmp(step, HANDSHAKE_STEP_LISTEN) == 0 && failure->error == EADDRINUSE)
+		return "somebody there listens at that port already: choose another";
 	if (strcmp(step, HANDSHAKE_STEP_TUN_CREATE) == 0)
 		return remedy_tun(failure->error, facts);
 	snprintf(buf, size, "the namespace refused it; nsnet-host doctor tells more");
@@ -185,6 +187,7 @@ static const char *phrase(const char *step)
 		{HANDSHAKE_STEP_NETLINK, "cannot open a netlink socket in the namespace"},
 		{HANDSHAKE_STEP_LINK, "cannot bring the namespace's links up"},
 		{HANDSHAKE_STEP_ADDRESS, "cannot give the namespace its IPv4 address"},
+		{HANDSHAKE_STEP_LISTEN, "cannot listen on the namespace's loopback for -L"},
 		{HANDSHAKE_STEP_HIDE, "cannot hide a directory from the command"},
 		{SHIM_STEP_FIND, "cannot find container-shim"},
 		{SHIM_STEP_START, "cannot start container-shim"},

@@ -39,26 +39,11 @@ struct listener {
 
 /* ---- the text ---- */
 
-/* A port at @text up to @end: its number, 0 if it is none. */
-static unsigned parse_port(const char *text, const char *end)
-{
-	unsigned n = 0;
-
-	if (end - text < 1 || end - text > 5)
-		return 0;
-	for (; text < end; text++) {
-		if (*text < '0' || *text > '9')
-			return 0;
-		n = 10 * n + (unsigned)(*text - '0');
-	}
-	return n <= 65535 ? n : 0;
-}
-
 static int parse_address(struct addr *a, const char *text, const char *end)
 {
 	char copy[ADDR_TEXT_MAX];
 	size_t n = (size_t)(end - text);
-	unsigned port = parse_port(text, end);
+	unsigned port = addr_parse_port(text, end);
 
 	if (port) {
 		*a = (struct addr){.ip = {127, 0, 0, 1}, .v = 4, .port = (uint16_t)port};
@@ -82,7 +67,7 @@ int publish_parse(struct publish_spec *spec, const char *text)
 		end = slash;
 	}
 	colon = memrchr(text, ':', (size_t)(end - text));
-	port = parse_port(colon ? colon + 1 : text, end);
+	port = addr_parse_port(colon ? colon + 1 : text, end);
 	if (!port)
 		return -EINVAL;
 	spec->port = (uint16_t)port;

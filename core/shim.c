@@ -6,6 +6,7 @@
 #include <linux/if_tun.h>
 #include <linux/netlink.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "addr.h"
 #include "base.h"
 
 #define SHIM_NAME "container-shim"
@@ -101,6 +103,7 @@ struct args {
 	char **v; /* owned */
 	size_t n;
 	char fd[16], mtu[16];
+	char listen[SHIM_LISTEN_MAX][8];
 };
 
 static void put(struct args *a, const char *word)
@@ -131,7 +134,7 @@ static int args_init(struct args *a, const struct shim_options *o, int fd)
 	size_t n_command = count((const char *const *)o->argv);
 
 	a->n = 0;
-	a->v = calloc(ARGS_FIXED + 2 * n_hide + n_command, sizeof(*a->v));
+	a->v = calloc(ARGS_FIXED + 2 * (n_hide + o->n_listen) + n_command, sizeof(*a->v));
 	if (!a->v)
 		return -ENOMEM;
 	snprintf(a->fd, sizeof(a->fd), "%d", fd);
@@ -146,6 +149,10 @@ static int args_init(struct args *a, const struct shim_options *o, int fd)
 	put_option(a, "--dns", o->dns6);
 	for (size_t i = 0; i < n_hide; i++)
 		put_option(a, "--hide", o->hide[i]);
+	for (size_t i = 0; i < o->n_listen; i++) {
+		snprintf(a->listen[i], sizeof(a->listen[i]), "%u", o->listen[i]);
+		put_option(a, "--listen", a->listen[i]);
+	}
 	put_option(a, "--join-net", o->join_net);
 	put_option(a, "--join-user", o->join_user);
 	if (o->root)
@@ -267,6 +274,43 @@ static int check_diag(int fd)
 	return fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) == -1 ? -errno : 0;
 }
 
+/* Does it listen, for TCP, at @port? */
+static int check_listener(int fd, uint16_t port)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(int), at_len = sizeof(ss);
+	int listens = 0, protocol = 0;
+	struct addr at;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) == -1 ||
+		getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) == -1 ||
+		getsockname(fd, (struct sockaddr *)&ss, &at_len) == -1)
+		return -EBADMSG;
+	if (!listens || protocol != IPPROTO_TCP || addr_from_sockaddr(&at, &ss) < 0 ||
+		at.port != port)
+		return -EBADMSG;
+	return fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) == -1 ? -errno : 0;
+}
+
+static bool is_asked_for(const struct shim_options *o, uint16_t port)
+{
+	for (size_t i = 0; i < o->n_listen; i++)
+		if (o->listen[i] == port)
+			return true;
+	return false;
+}
+
+static int check_listeners(const struct shim_options *o, const struct hello *hello, const int *fds)
+{
+	int err = hello->n_listen > 2 * o->n_listen ? -EBADMSG : 0;
+
+	for (size_t i = 0; i < hello->n_listen && !err; i++)
+		err = is_asked_for(o, hello->listen[i].port)
+			? check_listener(fds[hello->listen[i].index], hello->listen[i].port)
+			: -EBADMSG;
+	return err;
+}
+
 static int take(int *fds, int index)
 {
 	int fd = fds[index];
@@ -276,7 +320,8 @@ static int take(int *fds, int index)
 }
 
 /* Moves what @l brought into @s. */
-static int accept_letter(struct shim *s, struct letter *l, struct shim_failure *failure)
+static int accept_letter(struct shim *s, const struct shim_options *o, struct letter *l,
+	struct shim_failure *failure)
 {
 	unsigned version;
 	int err = hello_parse(&l->body, l->len, l->n_fds, &s->hello, &version);
@@ -293,6 +338,8 @@ static int accept_letter(struct shim *s, struct letter *l, struct shim_failure *
 		err = shim_check_tun(l->fds[s->hello.tun]);
 	if (!err && s->hello.diag != -1)
 		err = check_diag(l->fds[s->hello.diag]);
+	if (!err)
+		err = check_listeners(o, &s->hello, l->fds);
 	if (err) {
 		letter_drop(l);
 		return err;
@@ -300,6 +347,8 @@ static int accept_letter(struct shim *s, struct letter *l, struct shim_failure *
 	s->tun = take(l->fds, s->hello.tun);
 	if (s->hello.diag != -1)
 		s->diag = take(l->fds, s->hello.diag);
+	for (size_t i = 0; i < s->hello.n_listen; i++)
+		s->listen[s->n_listen++] = take(l->fds, s->hello.listen[i].index);
 	for (size_t i = 0; i < l->n_fds; i++) {
 		if (l->fds[i] != -1)
 			close(l->fds[i]);
@@ -322,7 +371,8 @@ static int wait_readable(int socket, int wait_ms)
 	return n ? 0 : -ETIMEDOUT;
 }
 
-static int receive(struct shim *s, int wait_ms, struct shim_failure *failure)
+static int receive(struct shim *s, const struct shim_options *o, int wait_ms,
+	struct shim_failure *failure)
 {
 	struct letter letter;
 	int err = wait_readable(s->socket, wait_ms);
@@ -334,7 +384,7 @@ static int receive(struct shim *s, int wait_ms, struct shim_failure *failure)
 		letter_drop(&letter);
 		return err;
 	}
-	return accept_letter(s, &letter, failure);
+	return accept_letter(s, o, &letter, failure);
 }
 
 /* --- the whole ----------------------------------------------------------------------------- */
@@ -363,7 +413,7 @@ int shim_start(struct shim *s, const struct shim_options *o, int wait_ms,
 	close(pair[1]);
 	if (!err) {
 		strcpy(failure->step, SHIM_STEP_HANDSHAKE);
-		err = receive(s, wait_ms, failure);
+		err = receive(s, o, wait_ms, failure);
 	}
 	if (err) {
 		/* Which one was it? For a step inside that does not matter. */

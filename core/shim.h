@@ -4,6 +4,8 @@
 
 #include <limits.h>
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "hello.h"
@@ -14,6 +16,8 @@
  * Embedded. It ends by shim_go(), after which the process is the command, or
  * by shim_abort(). It waits by itself and belongs before the loop runs.
  */
+#define SHIM_LISTEN_MAX ((HANDSHAKE_FDS_MAX - 2) / 2) /* 127.0.0.1 and ::1 */
+
 struct shim_options {
 	char *const *argv; /* the command, NULL-terminated, looked up in PATH; NULL: none */
 	/* Namespaces to set up instead of new ones, as files; then the shim ends after the go. */
@@ -22,6 +26,8 @@ struct shim_options {
 	const char *net4, *net6; /* "10.0.0.1/24"; NULL: the shim's defaults */
 	const char *dns4, *dns6; /* for resolv.conf; both NULL: the host's file stays */
 	const char *const *hide; /* directories to cover, NULL-terminated; or NULL */
+	const uint16_t *listen;  /* ports of the namespace's loopback to listen at; or NULL */
+	size_t n_listen;         /* at most SHIM_LISTEN_MAX */
 	unsigned mtu;            /* 0: the shim's default, 65520 */
 	bool root;               /* appear as root inside */
 	bool keep_caps;          /* implies root */
@@ -35,6 +41,8 @@ struct shim {
 	struct hello hello;
 	int tun;  /* owned by the caller after success: non-blocking, close-on-exec */
 	int diag; /* the same, or -1 */
+	int listen[2 * SHIM_LISTEN_MAX]; /* the same: at the ports that were asked for, listening */
+	size_t n_listen;
 };
 
 /* What went wrong, for preflight_explain(). */
@@ -67,7 +75,7 @@ int shim_start(struct shim *s, const struct shim_options *o, int wait_ms,
 int shim_go(struct shim *s);
 
 /* Ends a shim that has not been told to go, and waits for its end. The caller
- * still owns tun and diag. */
+ * still owns tun, diag and listen. */
 void shim_abort(struct shim *s);
 
 #endif

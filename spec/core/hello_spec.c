@@ -43,6 +43,27 @@ static void takes_what_the_shim_sends(void **state)
 	assert_false(hello.has_resolv);
 }
 
+static void takes_listening_sockets_with_their_ports(void **state)
+{
+	struct handshake_hello wire = good();
+	struct hello hello;
+
+	(void)state;
+	wire.n_fds = 4;
+	wire.fd[2] = (struct handshake_fd){HANDSHAKE_LISTEN, 80};
+	wire.fd[3] = (struct handshake_fd){HANDSHAKE_LISTEN, 65535};
+	assert_int_equal(parse(&wire, 4, &hello), 0);
+	assert_int_equal(hello.n_listen, 2);
+	assert_int_equal(hello.listen[0].index, 2);
+	assert_int_equal(hello.listen[0].port, 80);
+	assert_int_equal(hello.listen[1].index, 3);
+	assert_int_equal(hello.listen[1].port, 65535);
+	wire.fd[3].value = 65536;
+	assert_int_equal(parse(&wire, 4, &hello), -EBADMSG);
+	wire.fd[3].value = 0;
+	assert_int_equal(parse(&wire, 4, &hello), -EBADMSG);
+}
+
 static void takes_a_failure_with_its_step(void **state)
 {
 	struct handshake_hello wire = {
@@ -116,7 +137,7 @@ static void refuses_success_without_one_tun_device(void **state)
 	struct hello hello;
 
 	(void)state;
-	wire.fd[1].tag = HANDSHAKE_LISTEN;
+	wire.fd[1] = (struct handshake_fd){HANDSHAKE_LISTEN, 80};
 	assert_int_equal(parse(&wire, 2, &hello), -EBADMSG);
 	wire.fd[0].tag = HANDSHAKE_TUN;
 	wire.fd[1].tag = HANDSHAKE_TUN;
@@ -191,6 +212,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(takes_what_the_shim_sends),
+		cmocka_unit_test(takes_listening_sockets_with_their_ports),
 		cmocka_unit_test(takes_a_failure_with_its_step),
 		cmocka_unit_test(tells_another_version_whatever_its_length),
 		cmocka_unit_test(refuses_every_other_length),

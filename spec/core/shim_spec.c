@@ -143,7 +143,7 @@ static void tells_both_versions(void **state)
 	(void)state;
 	assert_int_equal(start_bad("version", 10000, &failure), -EPROTONOSUPPORT);
 	assert_non_null(strstr(failure.detail, "version 9"));
-	assert_non_null(strstr(failure.detail, "version 1"));
+	assert_non_null(strstr(failure.detail, "version 2"));
 }
 
 static void notices_a_shim_that_ends(void **state)

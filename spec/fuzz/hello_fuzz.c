@@ -30,6 +30,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			abort();
 		if (hello.tun >= n_fds || hello.diag >= n_fds)
 			abort();
+		for (size_t i = 0; i < hello.n_listen; i++)
+			if (hello.listen[i].index >= n_fds || !hello.listen[i].port)
+				abort();
 		if (hello.error ? hello.tun != -1 : hello.tun < 0)
 			abort();
 	}

@@ -218,6 +218,45 @@ static void names_its_device(void **state)
 	assert_int_equal(finish(), 0);
 }
 
+/* They belong to the namespace, and stay when the shim has become the command. */
+static void listens_on_the_loopback(void **state)
+{
+	static const char *const at[] = {"127.0.0.1", "::1"};
+
+	(void)state;
+	need_tun();
+	start((const char *const[]){"--no-unshare", "--listen", "80", "--listen", "65535", "--",
+		"true", NULL});
+	assert_int_equal(a.hello.status, 0);
+	assert_int_equal(a.n_fds, 6);
+	for (int i = 2; i < 6; i++) {
+		struct sockaddr_storage ss;
+		socklen_t len = sizeof(ss);
+		char text[INET6_ADDRSTRLEN];
+		const void *ip = i % 2 ? (void *)&((struct sockaddr_in6 *)&ss)->sin6_addr
+				       : (void *)&((struct sockaddr_in *)&ss)->sin_addr;
+		int listens = 0;
+
+		assert_int_equal(a.hello.fd[i].tag, HANDSHAKE_LISTEN);
+		assert_int_equal(a.hello.fd[i].value, i < 4 ? 80 : 65535);
+		assert_int_equal(getsockname(a.fds[i], (struct sockaddr *)&ss, &len), 0);
+		assert_string_equal(inet_ntop(ss.ss_family, ip, text, sizeof(text)), at[i % 2]);
+		assert_int_equal(ntohs(((struct sockaddr_in *)&ss)->sin_port), a.hello.fd[i].value);
+		len = sizeof(listens);
+		assert_int_equal(getsockopt(a.fds[i], SOL_SOCKET, SO_ACCEPTCONN, &listens, &len),
+			0);
+		assert_int_equal(listens, 1);
+	}
+	go();
+	assert_int_equal(finish(), 0);
+
+	start((const char *const[]){"--no-unshare", "--listen", "80", "--listen", "80", "--",
+		"true", NULL});
+	assert_int_equal(a.hello.status, EADDRINUSE);
+	assert_string_equal(a.hello.step, HANDSHAKE_STEP_LISTEN);
+	assert_int_equal(finish(), 71);
+}
+
 static void tells_which_step_failed(void **state)
 {
 	(void)state;
@@ -251,6 +290,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(takes_the_privileges_unless_told_not_to),
 		cmocka_unit_test(makes_its_own_inside_others),
 		cmocka_unit_test(names_its_device),
+		cmocka_unit_test(listens_on_the_loopback),
 		cmocka_unit_test(tells_which_step_failed),
 		cmocka_unit_test(runs_nothing_on_a_wrong_answer),
 	};

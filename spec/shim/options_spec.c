@@ -18,7 +18,7 @@ static struct options o;
 /* Parses @words, NULL-terminated, behind "container-shim --fd 0". */
 static int parse(const char *const *words)
 {
-	char *argv[64] = {"container-shim", "--fd", "0"};
+	char *argv[96] = {"container-shim", "--fd", "0"};
 	int argc = 3;
 
 	while (*words)
@@ -95,6 +95,28 @@ static void bounds_lists(void **state)
 	assert_int_equal(parse(words), 0);
 	words[n] = "--hide";
 	words[n + 1] = "/a";
+	words[n + 2] = "cmd";
+	words[n + 3] = NULL;
+	assert_int_equal(parse(words), 2);
+}
+
+static void takes_ports_to_listen_at(void **state)
+{
+	const char *words[2 * OPTIONS_LISTEN_MAX + 4];
+	int n = 0;
+
+	(void)state;
+	for (int i = 0; i < OPTIONS_LISTEN_MAX; i++) {
+		words[n++] = "--listen";
+		words[n++] = "65535";
+	}
+	words[n] = "cmd";
+	words[n + 1] = NULL;
+	assert_int_equal(parse(words), 0);
+	assert_int_equal(o.n_listen, OPTIONS_LISTEN_MAX);
+	assert_int_equal(o.listen[OPTIONS_LISTEN_MAX - 1], 65535);
+	words[n] = "--listen";
+	words[n + 1] = "1";
 	words[n + 2] = "cmd";
 	words[n + 3] = NULL;
 	assert_int_equal(parse(words), 2);
@@ -178,6 +200,7 @@ int main(void)
 		cmocka_unit_test(keeping_capabilities_implies_root),
 		cmocka_unit_test(collects_lists),
 		cmocka_unit_test(bounds_lists),
+		cmocka_unit_test(takes_ports_to_listen_at),
 		cmocka_unit_test(refuses_what_it_cannot_mean),
 		cmocka_unit_test(refuses_contradictions),
 		cmocka_unit_test(wants_a_command_and_a_socket),
