@@ -72,6 +72,17 @@ static void write_summary(const struct logs *l)
 	free(text);
 }
 
+static int cannot_learn(const char *path, int error)
+{
+	if (error == EEXIST)
+		log_error("--learn %s: there is a file that was not learned; name another one",
+			path);
+	else
+		log_error("--learn %s: %s; give a file in a directory that can be written", path,
+			strerror(error));
+	return EXIT_NO_OUTPUT;
+}
+
 int logs_open(struct logs *l, const struct options *o, struct policy *policy, struct cage *cage)
 {
 	const char *text = o->log ? o->log : o->verbose ? "-" : NULL;
@@ -96,6 +107,9 @@ int logs_open(struct logs *l, const struct options *o, struct policy *policy, st
 		return rc;
 	if (o->summary)
 		summary_init(&l->summary, policy);
+	rc = o->learn ? learn_start(&l->learn, policy, cage, o->learn, o->argv) : 0;
+	if (rc < 0)
+		return cannot_learn(o->learn, -rc);
 	policy->identify = policy->observers && !o->no_who;
 	if (policy->identify)
 		cage_allow_processes(cage);
@@ -130,6 +144,8 @@ bool logs_signal(struct logs *l, int signo)
 
 void logs_close(struct logs *l, int status)
 {
+	int rc;
+
 	if (!l->policy)
 		return;
 	logtext_close(&l->text);
@@ -138,6 +154,10 @@ void logs_close(struct logs *l, int status)
 	if (l->summary.policy)
 		write_summary(l);
 	summary_fini(&l->summary);
+	rc = learn_finish(&l->learn, stderr);
+	if (rc < 0)
+		log_error("--learn: cannot write the file: %s; the rules stand above",
+			strerror(-rc));
 	l->policy->who = NULL;
 	who_fini(&l->who);
 	l->policy = NULL;

@@ -7,6 +7,7 @@
 
 #include "cage.h"
 #include "capture.h"
+#include "learn.h"
 #include "logjson.h"
 #include "logtext.h"
 #include "options.h"
@@ -24,6 +25,7 @@ struct logs {
 	struct logjson json;
 	struct capture capture;
 	struct summary summary;
+	struct learn learn;
 	struct who who;
 };
 

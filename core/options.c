@@ -148,6 +148,7 @@ static const struct row rows[] = {
 	TEXT(0, "log-json", "FILE", "the same in JSON lines, as core/LOG.md describes them",
 		log_json),
 	FLAG(0, "summary", "what it all came to, at the end and on SIGUSR1", summary),
+	TEXT(0, "learn", "FILE", "write rules that allow what was seen, and nothing else", learn),
 	FLAG(0, "no-who", "logs do not look for the process of each connection", no_who),
 
 	HEADING("Packets"),

@@ -70,7 +70,10 @@ static void report(struct policy *p, const struct flow *f)
 		log_warn("%lu more denials are not shown; see --log", missed);
 	if (name || who)
 		snprintf(about, sizeof(about), " (%s%s%s)", name ? name : "",
-			name && who ? ", by " : "", who ? who : "");
+			!who           ? ""
+				: name ? ", by "
+				       : "by ",
+			who ? who : "");
 	if (guard && d->verdict == VERDICT_DENY)
 		log_warn("%s %s%s: %s is closed to the command; name the address in a rule, or see "
 			 "--allow-host",
