@@ -4,6 +4,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "base.h"
+
 #define CHAIN_MAX 16 /* CNAME records followed in one message, as resolvers do */
 
 static bool same(const uint8_t *a, int a_len, const uint8_t *b, int b_len)
@@ -74,4 +76,19 @@ void dnsaddr_each(const struct dnsmsg *m,
 		if (!follow(m, owner, &owner_len))
 			break;
 	}
+}
+
+static void count(void *arg, const struct addr *ip, uint32_t ttl)
+{
+	UNUSED(ip);
+	UNUSED(ttl);
+	++*(size_t *)arg;
+}
+
+size_t dnsaddr_count(const struct dnsmsg *m)
+{
+	size_t n = 0;
+
+	dnsaddr_each(m, count, &n);
+	return n;
 }

@@ -2,6 +2,7 @@
 #ifndef NSNET_DNSADDR_H
 #define NSNET_DNSADDR_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "addr.h"
@@ -13,5 +14,7 @@
 /* Calls @fn with each address (port 0) and its TTL in seconds. */
 void dnsaddr_each(const struct dnsmsg *m,
 	void (*fn)(void *arg, const struct addr *ip, uint32_t ttl), void *arg);
+
+size_t dnsaddr_count(const struct dnsmsg *m);
 
 #endif

@@ -288,3 +288,21 @@ size_t dnsmake_end(struct dnsmake *k, const struct dnsmsg *q)
 	}
 	return k->len;
 }
+
+int dnsmake_question(uint8_t *out, const char *name, uint16_t type)
+{
+	/* Recursion desired, one question, one additional record: OPT (RFC 6891 6.1.2), which says
+	 * that 1232 bytes by UDP are welcome (RFC 9715 3.2). */
+	static const uint8_t head[DNSMSG_HEADER] = {[2] = 1, [5] = 1, [11] = 1};
+	static const uint8_t opt[11] = {0, 0, DNSMSG_TYPE_OPT, 1232 >> 8, 1232 & 0xff};
+	int n = dnsmsg_wire(name, out + sizeof(head));
+
+	if (n < 0)
+		return n;
+	n += (int)sizeof(head);
+	memcpy(out, head, sizeof(head));
+	put16(out + n, type);
+	put16(out + n + 2, CLASS_IN);
+	memcpy(out + n + 4, opt, sizeof(opt));
+	return n + 4 + (int)sizeof(opt);
+}

@@ -53,4 +53,9 @@ int dnsmake_copy(struct dnsmake *k, const struct dnsmsg *m, const struct dnsmsg_
 /* Adds the OPT record that an answer to @q needs, if @q had one, and returns the length. */
 size_t dnsmake_end(struct dnsmake *k, const struct dnsmsg *q);
 
+/* Writes the question for @type of @name (text, as dnsmsg_wire() takes it), identifier 0, to @out
+ * (DNSMAKE_QUESTION_MAX bytes). Returns its length, or -EINVAL. */
+#define DNSMAKE_QUESTION_MAX (DNSMSG_HEADER + DNSMSG_WIRE_MAX + 4 + 11)
+int dnsmake_question(uint8_t *out, const char *name, uint16_t type);
+
 #endif

@@ -10,8 +10,10 @@
 #include <time.h>
 
 #include "base.h"
+#include "dnsaddr.h"
 #include "dnsedit.h"
 #include "dnslocal.h"
+#include "dnsmake.h"
 #include "log.h"
 
 static double now(void)
@@ -101,7 +103,7 @@ static void query_finish(struct dnsquery *q, uint8_t *msg, size_t len)
 		p->answered++;
 		p->rcode[msg[3] & 15]++;
 		/* An address that stands for a name is known without being learnt. */
-		if (p->seen && !q->synthetic && !q->real)
+		if (p->seen && q->kind != DNSLOCAL_SYNTHETIC && !q->real)
 			p->seen(p->seen_arg, q, msg, len);
 	}
 	query_tell(q, msg, len);
@@ -170,28 +172,15 @@ static uint8_t *answer_by_name(struct dnsquery *q, uint8_t *msg, size_t *len)
 	static uint8_t stripped[DNSMSG_MAX];
 	/* A script that sends a question elsewhere wants the addresses from there. */
 	const bool hide = q->pool->synth && !q->real && q->decision.verdict != VERDICT_REDIRECT;
-	ssize_t n = dnsedit_strip(stripped, msg, *len, hide);
+	const bool by_name = q->pool->policy && q->pool->policy->by_name;
+	ssize_t n = hide || by_name ? dnsedit_strip(stripped, msg, *len, hide) : 0;
 
-	if (q->pool->policy && q->pool->policy->by_name)
+	if (by_name)
 		dnsnews_private(&q->pool->news, q->name, msg, *len);
 	if (n == 0)
 		return msg;
 	*len = n > 0 ? (size_t)n : 0;
 	return n > 0 ? stripped : NULL;
-}
-
-static void query_on_resolved(struct resolver_query *up, uint8_t *msg, size_t len)
-{
-	struct dnsquery *q = container_of(up, struct dnsquery, up);
-
-	if (msg && (q->pool->synth || (q->pool->policy && q->pool->policy->by_name)))
-		msg = answer_by_name(q, msg, &len);
-	if (msg) {
-		query_finish(q, msg, len);
-	} else {
-		q->pool->failed++;
-		query_fail(q, DNSMSG_RCODE_SERVFAIL);
-	}
 }
 
 /* What q->answer is to be, if we know it by ourselves. Without memory a name server is asked, but
@@ -205,26 +194,62 @@ static void keep_answer(struct dnsquery *q, const uint8_t *text, size_t len)
 	q->answer_len = len;
 }
 
-static void ask_local(struct dnsquery *q)
+static struct dnslocal local_of(const struct dnsquery *q)
 {
-	const struct dnslocal local = {q->pool->hosts, q->pool->synth};
+	const struct dnsquery_pool *p = q->pool;
+
+	return (struct dnslocal){p->hosts, p->synth, p->resolver->conf};
+}
+
+static void ask_local(struct dnsquery *q, enum dnslocal_for whom)
+{
+	const struct dnslocal local = local_of(q);
 	uint8_t text[DNSLOCAL_MAX];
 
-	keep_answer(q, text, dnslocal_answer(&local, text, &q->m, q->real, now(), &q->synthetic));
+	keep_answer(q, text, dnslocal_answer(&local, text, &q->m, whom, now(), &q->kind));
 }
 
 /* True if the child may know the answer whatever policy says, and it is on its way. */
 static bool query_is_known(struct dnsquery *q)
 {
-	const struct dnslocal local = {q->pool->hosts, q->pool->synth};
+	const struct dnslocal local = local_of(q);
 	uint8_t text[DNSLOCAL_MAX];
 	size_t len = dnslocal_known(&local, text, &q->m);
 
 	if (!len)
 		return false;
+	q->decision.verdict = VERDICT_ALLOW;
 	keep_answer(q, text, len);
 	query_ready(q);
 	return true;
+}
+
+/* A name that libc may have made turns out to exist, or not. */
+static uint8_t *answer_tentative(struct dnsquery *q, uint8_t *msg, size_t *len)
+{
+	struct dnsmsg m;
+
+	if (dnsmsg_parse(&m, msg, *len) < 0 || !dnsaddr_count(&m))
+		return msg;
+	ask_local(q, DNSLOCAL_FOR_CHILD_IT_EXISTS);
+	*len = q->answer_len;
+	return q->answer;
+}
+
+static void query_on_resolved(struct resolver_query *up, uint8_t *msg, size_t len)
+{
+	struct dnsquery *q = container_of(up, struct dnsquery, up);
+
+	if (msg && q->kind == DNSLOCAL_TENTATIVE)
+		msg = answer_tentative(q, msg, &len);
+	if (msg && q->kind != DNSLOCAL_SYNTHETIC)
+		msg = answer_by_name(q, msg, &len);
+	if (msg) {
+		query_finish(q, msg, len);
+	} else {
+		q->pool->failed++;
+		query_fail(q, DNSMSG_RCODE_SERVFAIL);
+	}
 }
 
 static void query_ask(struct dnsquery *q, const struct addr *server)
@@ -232,8 +257,9 @@ static void query_ask(struct dnsquery *q, const struct addr *server)
 	int err = 0;
 
 	if (!q->answer && !server)
-		ask_local(q);
-	if (q->answer || q->synthetic) {
+		ask_local(q, q->real ? DNSLOCAL_FOR_US : DNSLOCAL_FOR_CHILD);
+	/* Without memory: silence rather than a question that was not to be asked. */
+	if (q->answer || q->kind == DNSLOCAL_SYNTHETIC) {
 		query_ready(q);
 		return;
 	}
@@ -370,23 +396,6 @@ static bool is_repeated(const struct dnsquery_pool *p, const struct list *bucket
 	return false;
 }
 
-/* What is wrong with the question, as dnsmsg_parse() left it with @err: an rcode, 0 = nothing. */
-static unsigned check(const struct dnsmsg *m, int err)
-{
-	/* An update or a notification is for a server of its zone, not for a resolver. */
-	if (m->opcode != 0)
-		return DNSMSG_RCODE_NOTIMP;
-	if (err == -EBADMSG || m->questions != 1)
-		return DNSMSG_RCODE_FORMERR;
-	/* A transfer is many messages, and never for a resolver. */
-	if (m->type == DNSMSG_TYPE_AXFR || m->type == DNSMSG_TYPE_IXFR)
-		return DNSMSG_RCODE_REFUSED;
-	/* Nothing rides along that the judge does not see. */
-	if (err || m->answers || m->authorities)
-		return DNSMSG_RCODE_FORMERR;
-	return 0;
-}
-
 static struct dnsquery *query_alloc(struct dnsquery_pool *p, const struct dnsmsg *m)
 {
 	/* Bytes behind the message proper belong to nobody: cut. */
@@ -416,7 +425,7 @@ static struct dnsquery *query_alloc(struct dnsquery_pool *p, const struct dnsmsg
 /* Finds out what becomes of a new question, which dnsmsg_parse() left with @err. */
 static void query_begin(struct dnsquery *q, int err)
 {
-	unsigned rcode = check(&q->m, err);
+	unsigned rcode = dnslocal_refuses(&q->m, err);
 
 	q->pool->asked++;
 	if (rcode)
@@ -461,20 +470,13 @@ int dnsquery_new(struct dnsquery_pool *p, const struct addr *src, const struct a
 int dnsquery_seek(struct dnsquery_pool *p, const struct flow_key *key, struct process *process,
 	const char *name, uint16_t type, dnsquery_fn *done, void *owner, struct dnsquery **out)
 {
-	/* Recursion desired, one question, one additional record: */
-	uint8_t msg[DNSMSG_HEADER + DNSMSG_WIRE_MAX + 4 + 11] = {0, 0, 1, 0, 0, 1, [11] = 1};
-	/* OPT, for up to 1232 bytes by UDP (RFC 6891 6.2.5, DNS flag day 2020). */
-	static const uint8_t opt[11] = {0, 0, DNSMSG_TYPE_OPT, 1232 >> 8, 1232 & 0xff};
-	int n = dnsmsg_wire(name, msg + DNSMSG_HEADER);
+	uint8_t msg[DNSMAKE_QUESTION_MAX];
+	int n = dnsmake_question(msg, name, type);
 	struct dnsmsg m;
 
 	if (n < 0)
 		return n;
-	n += DNSMSG_HEADER;
-	msg[n + 1] = (uint8_t)type;
-	msg[n + 3] = 1; /* IN */
-	memcpy(msg + n + 4, opt, sizeof(opt));
-	int err = dnsmsg_parse(&m, msg, (size_t)n + 4 + sizeof(opt));
+	int err = dnsmsg_parse(&m, msg, (size_t)n);
 	struct dnsquery *q = query_alloc(p, &m);
 	if (!q)
 		return -ENOMEM;

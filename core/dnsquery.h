@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "addr.h"
+#include "dnslocal.h"
 #include "dnsmsg.h"
 #include "dnsnews.h"
 #include "hook.h"
@@ -88,11 +89,11 @@ struct dnsquery {
 	dnsquery_fn *done;
 	uint16_t id; /* the child's; in msg the resolver overwrites it */
 	enum dnsquery_state state;
-	bool told;      /* observers know of its end */
-	bool real;      /* we ask, not the child: for true addresses */
-	bool synthetic; /* the answer is of addresses that stand for names */
-	ev_timer timer; /* JUDGING: the limit; READY: ends the waiting at once */
-	double started; /* monotonic seconds */
+	bool told;               /* observers know of its end */
+	bool real;               /* we ask, not the child: for true addresses */
+	enum dnslocal_kind kind; /* what the answer is about, as far as it is ours */
+	ev_timer timer;          /* JUDGING: the limit; READY: ends the waiting at once */
+	double started;          /* monotonic seconds */
 	struct resolver_query up;
 	uint8_t *answer; /* READY: owned, or NULL for silence */
 	size_t answer_len;

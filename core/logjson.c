@@ -123,6 +123,8 @@ static void on_ended(struct observer *o, const struct flow *f)
 	jsonline_pair_number(j, "id", f->id);
 	put_ends(j, &f->key.src, &f->key.dst, f->key.proto);
 	jsonline_pair(j, "host", f->host);
+	if (f->by_name && f->dst.v)
+		jsonline_pair(j, "resolved", addr_format(&f->dst, false, text));
 	if (target)
 		jsonline_pair(j, "target", tell_addr(target, f->key.proto, text));
 	put_decision(j, &f->decision);
@@ -146,6 +148,8 @@ static void on_question(struct observer *o, const struct dnsquery *q, const uint
 	size_t n = msg ? tell_answers(msg, len, answer, ARRAY_LEN(answer)) : 0;
 
 	put_ends(j, &q->src, &q->dst, q->tcp ? IPPROTO_TCP : IPPROTO_UDP);
+	if (q->real)
+		jsonline_pair(j, "by", "dial");
 	jsonline_pair(j, "name", q->name);
 	jsonline_pair(j, "qtype", dnsmsg_type_name(q->m.type, text));
 	put_decision(j, &q->decision);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "base.h"
@@ -375,4 +376,41 @@ size_t resolvconf_render(const struct resolvconf *c, const struct addr *a, const
 	if (c->options[0])
 		n += (size_t)snprintf(text + n, size - n, "options %s\n", c->options);
 	return n;
+}
+
+static unsigned ndots(const struct resolvconf *c)
+{
+	const char *option = strstr(c->options, "ndots:");
+
+	return option ? (unsigned)strtoul(option + strlen("ndots:"), NULL, 10) : 1;
+}
+
+/* How many dots the @n bytes at @name have. */
+static unsigned dots(const char *name, size_t n)
+{
+	unsigned count = 0;
+
+	for (size_t i = 0; i < n; i++)
+		count += name[i] == '.';
+	return count;
+}
+
+bool resolvconf_completes(const struct resolvconf *c, const char *name)
+{
+	const size_t len = strlen(name);
+	const char *domain = c->search;
+
+	while (*domain) {
+		size_t whole = strcspn(domain, " "), n = whole;
+
+		if (n && domain[n - 1] == '.')
+			n--;
+		if (n && n + 1 < len && name[len - n - 1] == '.' &&
+			strncasecmp(name + len - n, domain, n) == 0 &&
+			dots(name, len - n - 1) < ndots(c))
+			return true;
+		domain += whole;
+		domain += strspn(domain, " ");
+	}
+	return false;
 }

@@ -77,4 +77,8 @@ void resolvconf_parse(struct resolvconf *c, const char *text, size_t len);
 size_t resolvconf_render(const struct resolvconf *c, const struct addr *a, const struct addr *b,
 	char *text, size_t size);
 
+/* True if the child's libc may have made @name (in normal form) by itself, of fewer dots than
+ * "ndots" says and a domain of the search list: only if it exists not does it go on to others. */
+bool resolvconf_completes(const struct resolvconf *c, const char *name);
+
 #endif

@@ -101,7 +101,7 @@ const model = (() => {
     const at = (key) => number(t[key]);
     Object.assign(c.t, { decided: at("decided"), dialing: at("dialing"), opened: at("opened"),
       first: at("first_down") ?? at("first_up"), ended: at("ended") ?? 0 });
-    if (c.target && (c.verdict === "allow")) c.verdict = "redirect";
+    if (c.target && c.verdict === "allow" && !e.resolved) c.verdict = "redirect";
     return Object.assign(c, socket(string(e.dst)), { network: string(e.network) ?? "?",
       name: string(e.host) });
   }

@@ -336,6 +336,26 @@ static void writes_the_file_of_the_child(void **state)
 	assert_string_equal(text, "nameserver 10.0.0.53\nnameserver fd6e:736e:6574::53\n");
 }
 
+static void knows_what_libc_makes_up(void **state)
+{
+	(void)state;
+	parse("search A.Example. b.example\n");
+	assert_true(resolvconf_completes(&conf, "www.a.example"));
+	assert_true(resolvconf_completes(&conf, "www.b.example"));
+	assert_false(resolvconf_completes(&conf, "x.www.a.example")); /* ndots is 1 */
+	assert_false(resolvconf_completes(&conf, "a.example"));
+	assert_false(resolvconf_completes(&conf, "www.xa.example"));
+	assert_false(resolvconf_completes(&conf, "www.c.example"));
+	assert_false(resolvconf_completes(&conf, "www"));
+	parse("search a.example\noptions edns0 ndots:3\n");
+	assert_true(resolvconf_completes(&conf, "x.y.www.a.example"));
+	assert_false(resolvconf_completes(&conf, "x.y.z.www.a.example"));
+	parse("search a.example\noptions ndots:0\n");
+	assert_false(resolvconf_completes(&conf, "www.a.example"));
+	parse("");
+	assert_false(resolvconf_completes(&conf, "www.a.example"));
+}
+
 #define spec(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -355,6 +375,7 @@ int main(void)
 		spec(a_touch_is_no_change),
 		spec(survives_any_text),
 		spec(writes_the_file_of_the_child),
+		spec(knows_what_libc_makes_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -27,6 +27,7 @@ mixed.test AAAA 0 2001:db8:2::1
 self.test A 0 198.18.0.1
 x.test TXT 0 text
 hidden.test HTTPS 0 00010000010003026832 00040004cb007101
+h.many.test A 0 203.0.113.1
 *.many.test A 0 203.0.113.1
 *.evil A 0 203.0.113.1
 ]]
@@ -216,7 +217,8 @@ for word in sys.argv[1:]:
     r:complains("four.test %[fd6e:736e:6573::1%]:80 %-> 203.0.113.1:80")
     r = run({ "curl", "-sSf", "http://four.test/where" }, nil, { "--log-json", "-" })
     r:complains('"target":"203.0.113.1:80"')
-    r:complains('"host":"four.test"')
+    r:complains('"host":"four.test","resolved":"203.0.113.1"')
+    r:complains('"by":"dial","name":"four.test","qtype":"A"')
   end)
 
   describe("under a dialer", function()
@@ -316,6 +318,21 @@ for word in sys.argv[1:]:
       .. " return q:forward('203.0.113.53') end)"
     run({ "sh", "-c", "dig +short b.test; dig +short a.test; dig +short four.test" }, code)
       :says("203.0.113.1\n203.0.113.1\n198.18.0.1")
+  end)
+
+  it("is not given to what a search list makes up", function()
+    local function host_file(text)
+      L:host({ "sh", "-c", 'printf %s "$0" >/etc/resolv.conf', text }, { who = "root" }):exits(0)
+    end
+    host_file("search none.test many.test\nnameserver 203.0.113.53\noptions ndots:5\n")
+    -- The first domain has nothing; with ndots it is tried for every name.
+    local r = connect(nil, "h", "four.test", "six.test")
+    local dug = run({ "sh", "-c", "dig +short h.many.test AAAA; dig h.none.test | grep -o NXDOMAIN;"
+      .. "dig +short h.many.test; dig +short deep.v.w.x.y.z.many.test" })
+    host_file("nameserver 203.0.113.53\n")
+    r:says("h hello\nfour.test hello\nsix.test hello")
+    dug:says("NXDOMAIN\n198.18.0.1\n198.18.0.2")
+    assert.equal(0, L:asked("names", "deep.v.w.x.y.z.many.test"))
   end)
 
   it("cannot share its range with the namespace", function()
