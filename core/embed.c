@@ -281,7 +281,7 @@ struct start {
 /* What rules of the command's process want, if the namespace can be asked. */
 static void identify(struct nsnet *n)
 {
-	int rc = who_init(&n->who, n->tenant.shim.diag, n->tenant.pid);
+	int rc = who_init(&n->who, n->tenant.shim.diag, n->tenant.pid, n->loop);
 
 	if (rc == 0)
 		n->engine.policy.who = &n->who;

@@ -126,7 +126,7 @@ void logs_watch(struct logs *l, struct tun *tun)
 
 void logs_identify(struct logs *l, int diag, pid_t command)
 {
-	int rc = who_init(&l->who, diag, command);
+	int rc = who_init(&l->who, diag, command, l->policy->loop);
 
 	if (rc == 0)
 		l->policy->who = &l->who;

@@ -20,7 +20,7 @@
 
 #include "base.h"
 
-int who_init(struct who *w, int diag, pid_t root)
+int who_init(struct who *w, int diag, pid_t root, struct ev_loop *loop)
 {
 	char path[32];
 	struct stat st;
@@ -35,6 +35,7 @@ int who_init(struct who *w, int diag, pid_t root)
 	if (w->diag == -1)
 		return -errno;
 	w->root = root;
+	recall_init(&w->recall, loop);
 	return 0;
 }
 
@@ -43,6 +44,7 @@ void who_fini(struct who *w)
 	if (w->root && w->diag >= 0)
 		close(w->diag);
 	w->diag = -1;
+	recall_fini(&w->recall);
 }
 
 /* ---- the socket's inode ---- */
@@ -52,14 +54,15 @@ struct request {
 	struct inet_diag_req_v2 r;
 };
 
-static int ask(int fd, int proto, const struct addr *src, const struct addr *dst)
+static int ask(int fd, int proto, const struct addr *src, const struct addr *dst, uint32_t seq)
 {
 	/* For UDP the kernel takes the ends the other way round (udp_diag.c, udp_dump_one). */
 	const bool turned = proto == IPPROTO_UDP;
 	struct request m = {
 		.h = {.nlmsg_len = sizeof(m),
 			.nlmsg_type = SOCK_DIAG_BY_FAMILY,
-			.nlmsg_flags = NLM_F_REQUEST},
+			.nlmsg_flags = NLM_F_REQUEST,
+			.nlmsg_seq = seq},
 		.r = {.sdiag_family = src->v == 4 ? AF_INET : AF_INET6,
 			.sdiag_protocol = (uint8_t)proto,
 			.idiag_states = ~0u,
@@ -74,38 +77,51 @@ static int ask(int fd, int proto, const struct addr *src, const struct addr *dst
 	return send(fd, &m, sizeof(m), MSG_DONTWAIT) == (ssize_t)sizeof(m) ? 0 : -errno;
 }
 
+/* The inode in the answer @len bytes at @buf to question @seq: 0 if there is no such socket; false:
+ * it answers another question. */
+static bool read_answer(void *buf, ssize_t len, uint32_t seq, uint32_t *inode)
+{
+	for (struct nlmsghdr *h = buf; NLMSG_OK(h, len); h = NLMSG_NEXT(h, len)) {
+		const struct inet_diag_msg *d = NLMSG_DATA(h);
+
+		if (h->nlmsg_seq != seq)
+			continue;
+		if (h->nlmsg_type == SOCK_DIAG_BY_FAMILY &&
+			h->nlmsg_len >= NLMSG_LENGTH(sizeof(*d)))
+			*inode = d->idiag_inode;
+		return true;
+	}
+	return false;
+}
+
 /* The inode of the socket, 0 if there is none. The kernel answers within send(). */
-static uint32_t inode_of(int fd, int proto, const struct addr *src, const struct addr *dst)
+static uint32_t inode_of(struct who *w, int proto, const struct addr *src, const struct addr *dst)
 {
 	uint8_t buf[1024] __attribute__((aligned(8)));
+	const uint32_t seq = (uint32_t)w->asked;
 	uint32_t inode = 0;
 	ssize_t len;
 
-	while (recv(fd, buf, sizeof(buf), MSG_DONTWAIT) > 0)
-		; /* what an earlier question left, if one did */
-	if (ask(fd, proto, src, dst) < 0)
+	if (ask(w->diag, proto, src, dst, seq) < 0)
 		return 0;
-	len = recv(fd, buf, sizeof(buf), MSG_DONTWAIT);
-	for (struct nlmsghdr *h = (void *)buf; len > 0 && NLMSG_OK(h, len);
-		h = NLMSG_NEXT(h, len)) {
-		const struct inet_diag_msg *d = NLMSG_DATA(h);
-
-		if (h->nlmsg_type == SOCK_DIAG_BY_FAMILY &&
-			h->nlmsg_len >= NLMSG_LENGTH(sizeof(*d)))
-			inode = d->idiag_inode;
-	}
+	/* What an earlier question left, if one did, comes first. */
+	while ((len = recv(w->diag, buf, sizeof(buf), MSG_DONTWAIT)) > 0 &&
+		!read_answer(buf, len, seq, &inode))
+		;
 	return inode;
 }
 
 /* ---- whose it is ---- */
 
 struct search {
+	uint32_t inode;
 	char link[32]; /* "socket:[4711]" */
 	size_t link_len;
 	pid_t seen[WHO_PROCESSES], holder;
 	char fd[NAME_MAX + 1]; /* of the holder */
 	size_t count;
 	bool unsure;
+	bool recalled; /* the holder has it for certain: recall_fd() said so */
 };
 
 static bool is_link(const struct search *s, int dir, const char *name)
@@ -187,13 +203,36 @@ static void add_children(struct search *s, pid_t pid)
 	closedir(d);
 }
 
-/* Looks at the command and all that descends from it. */
-static void search_tree(struct search *s, pid_t root)
+/* Lists the command and all that descends from it. */
+static void list_tree(struct search *s, struct who *w)
 {
-	add(s, root);
-	for (size_t i = 0; i < s->count && !s->unsure; i++) {
-		look_at(s, s->seen[i]);
+	if (recall_stands(&w->recall)) {
+		s->count = w->recall.count;
+		memcpy(s->seen, w->recall.seen, s->count * sizeof(s->seen[0]));
+		return;
+	}
+	add(s, w->root);
+	for (size_t i = 0; i < s->count && !s->unsure; i++)
 		add_children(s, s->seen[i]);
+	if (!s->unsure)
+		recall_note(&w->recall, s->seen, s->count);
+}
+
+/* Looks at all of them, in the likely place first: there no more is looked at. */
+static void search_tree(struct search *s, struct who *w)
+{
+	const struct recall *r = &w->recall;
+	const int fd = recall_fd(&w->recall, s->inode);
+
+	list_tree(s, w);
+	s->recalled = fd >= 0;
+	if (s->recalled) {
+		s->holder = r->process->pid;
+		snprintf(s->fd, sizeof(s->fd), "%d", fd);
+	}
+	for (size_t i = 0; i < s->count && !s->unsure; i++) {
+		if (!s->recalled || s->seen[i] != s->holder)
+			look_at(s, s->seen[i]);
 	}
 }
 
@@ -235,29 +274,44 @@ static bool still_has(const struct search *s)
 	return is_link(s, AT_FDCWD, path);
 }
 
+static struct process *describe(const struct search *s, struct who *w)
+{
+	struct process *p = recall_process(&w->recall, s->holder);
+
+	if (p && s->recalled)
+		return p;
+	if (!p) {
+		p = process_read(s->holder, w->root);
+		if (p)
+			recall_note_process(&w->recall, p);
+	}
+	if (p && !still_has(s)) {
+		process_put(p);
+		return NULL;
+	}
+	if (p)
+		recall_note_fd(&w->recall, (int)strtol(s->fd, NULL, 10), s->inode);
+	return p;
+}
+
 struct process *who_find(struct who *w, int proto, const struct addr *src, const struct addr *dst)
 {
 	struct search s = {0};
 	struct process *p;
-	uint32_t inode;
 
 	if (!w->root || w->diag < 0 || (proto != IPPROTO_TCP && proto != IPPROTO_UDP))
 		return NULL;
 	w->asked++;
-	inode = inode_of(w->diag, proto, src, dst);
-	if (!inode) /* it is closed already, or the kernel cannot tell */
+	s.inode = inode_of(w, proto, src, dst);
+	if (!s.inode) /* it is closed already, or the kernel cannot tell */
 		return NULL;
-	s.link_len = (size_t)snprintf(s.link, sizeof(s.link), "socket:[%u]", inode);
-	search_tree(&s, w->root);
+	s.link_len = (size_t)snprintf(s.link, sizeof(s.link), "socket:[%u]", s.inode);
+	search_tree(&s, w);
 	if (!s.holder && !s.unsure)
 		search_namespace(&s, w);
 	if (!s.holder || s.unsure)
 		return NULL;
-	p = process_read(s.holder, w->root);
-	if (p && !still_has(&s)) {
-		process_put(p);
-		return NULL;
-	}
+	p = describe(&s, w);
 	w->found += p != NULL;
 	return p;
 }

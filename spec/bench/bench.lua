@@ -11,8 +11,8 @@ usage: spec/bench/run [quick | scripts | report FILE.json | help]
   report     the table (and the plot, beside the file) of an earlier run
 Environment: ROUNDS=n  TIME=seconds  HELD="counts"  HELD_TIME=seconds  HELD_ROUNDS=n
   ROWS="up1 down1 up8 down8 rate1 rate64 trip udp start held"
-  PEERS="direct ours pasta pasta-reno slirp4netns slirp4netns-reno ours-connlog ours-allowlist
-         ours-packet ours-1500 ours-1500-packet"
+  PEERS="direct ours pasta pasta-reno slirp4netns slirp4netns-reno ours-log ours-log-json
+         ours-log-json-no-who ours-connlog ours-allowlist ours-packet ours-1500 ours-1500-packet"
   CC=congestion control of both hosts (default: the machine's)  FAMILY=6 (over IPv6)
   VERIFY=1 (compare every byte)  NSNET_HOST=binary  NSNET_ARGS="words"  OUT=directory
 Writes bench.md, bench.json and bench.svg there (default build/bench).
@@ -41,7 +41,8 @@ local presets = {
     peers = "direct ours pasta slirp4netns" },
   scripts = { rounds = 9, time = 2, held = "", held_time = 1,
     rows = "up1 down1 up8 down8 rate1 rate64 trip udp start",
-    peers = "direct ours ours-connlog ours-allowlist ours-packet ours-1500 ours-1500-packet" },
+    peers = "direct ours ours-log ours-log-json ours-log-json-no-who ours-connlog " ..
+      "ours-allowlist ours-packet ours-1500 ours-1500-packet" },
 }
 
 local function list(text)

@@ -45,6 +45,19 @@ local function package(name)
   return output("dpkg-query -W -f '${Version}' " .. name):match("^%d%S*")
 end
 
+-- The logs are written to a file where the ordinary user may make one.
+local function log_file()
+  os.execute(("mkdir -p -m 1777 '%s/logs'"):format(rig.tmp))
+  return rig.tmp .. "/logs/log"
+end
+
+local function script_args(script)
+  if script.file then return { "-s", script.file } end
+  if script.log then return join(script.log, { log_file() }) end
+  if script.make then return { "-s", script.make() } end
+  return {}
+end
+
 local function nsnet_host(script)
   local binary =
     os.getenv("NSNET_HOST") or (os.getenv("NSNET_BUILD") or root .. "/build") .. "/nsnet-host"
@@ -64,8 +77,7 @@ local function nsnet_host(script)
         args = join(args, { "--max-flows", "128", "--max-conns",
           tostring(math.min(held + 400, rig.files - 300)) })
       end
-      if script and script.file then args = join(args, { "-s", script.file }) end
-      if script and script.make then args = join(args, { "-s", script.make() }) end
+      if script then args = join(args, script_args(script)) end
       if script and script.frames then
         argv = join({ rig.load, "behind", "--frames", "--" }, argv)
       end
@@ -130,6 +142,9 @@ end
 local scripts = {
   connlog = { file = root .. "/scripts/connlog.lua" },
   allowlist = { make = allowlist },
+  log = { log = { "--log" } },
+  json = { log = { "--log-json" } },
+  json_no_who = { log = { "--no-who", "--log-json" } },
   packet = { code = "nsnet.on_packet(function() end)" },
   -- Frames of 1500 bytes, as every packet of a program that has no TSO: of what the command sends.
   frames = { args = { "--keep-caps", "--mtu", "1500" }, frames = true },
@@ -145,6 +160,9 @@ local known = {
   slirp4netns = slirp(),
   ["slirp4netns-reno"] = slirp("reno"),
   ["ours-connlog"] = nsnet_host(scripts.connlog),
+  ["ours-log"] = nsnet_host(scripts.log),
+  ["ours-log-json"] = nsnet_host(scripts.json),
+  ["ours-log-json-no-who"] = nsnet_host(scripts.json_no_who),
   ["ours-allowlist"] = nsnet_host(scripts.allowlist),
   ["ours-packet"] = nsnet_host(scripts.packet),
   ["ours-1500"] = nsnet_host(scripts.frames),
@@ -156,6 +174,9 @@ local titles = {
   ["pasta-reno"] = "pasta, reno",
   ["slirp4netns-reno"] = "slirp4netns, reno",
   ["ours-connlog"] = "connection log",
+  ["ours-log"] = "--log",
+  ["ours-log-json"] = "--log-json",
+  ["ours-log-json-no-who"] = "--log-json --no-who",
   ["ours-allowlist"] = "100 000 names, 10 000 networks",
   ["ours-packet"] = "empty on_packet",
   ["ours-1500"] = "1500-byte frames",

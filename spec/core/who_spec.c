@@ -24,7 +24,7 @@ static int setup(void **state)
 	if (world_missing)
 		return 0;
 	diag = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
-	assert_int_equal(who_init(&who, diag, getpid()), 0);
+	assert_int_equal(who_init(&who, diag, getpid(), NULL), 0);
 	close(diag);
 	return 0;
 }
@@ -310,8 +310,8 @@ static void knows_nobody_in_vain(void **state)
 	assert_null(who_find(&who, IPPROTO_ICMP, &a, &b));
 	who_fini(&who);
 	assert_null(who_find(&who, IPPROTO_TCP, &a, &b));
-	assert_true(who_init(&who, -1, getpid()) < 0);
-	assert_true(who_init(&who, 0, 0x7fffffff) < 0);
+	assert_true(who_init(&who, -1, getpid(), NULL) < 0);
+	assert_true(who_init(&who, 0, 0x7fffffff, NULL) < 0);
 	who_fini(&who);
 }
 
