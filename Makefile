@@ -17,7 +17,7 @@ PACKAGES_TEST = libcmocka-dev lua-busted lua-check clang clang-tidy clang-format
 	libclang-rt-14-dev valgrind iproute2 iputils-ping procps jq util-linux curl wget git scdoc \
 	lintian zsh fish \
 	dropbear-bin openssh-client bind9-dnsutils dnsmasq-base iperf3 python3 less \
-	microsocks tinyproxy-bin libwrap0 tshark chromium \
+	busybox-static microsocks tinyproxy-bin libwrap0 tshark chromium \
 	openssl apt python3-pip
 PACKAGES_BENCH = passt slirp4netns
 

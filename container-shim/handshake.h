@@ -64,6 +64,7 @@ struct handshake_go {
 #define HANDSHAKE_STEP_JOIN "join the namespace" /* --join-user, --join-net */
 #define HANDSHAKE_STEP_MAPS "uid and gid maps"   /* /proc/self/{setgroups,uid_map,gid_map} */
 #define HANDSHAKE_STEP_PRIVATE "private mounts"  /* MS_PRIVATE on / */
+#define HANDSHAKE_STEP_BIND "bind the tun node"  /* --bind-tun */
 #define HANDSHAKE_STEP_TUN_OPEN "open tun"       /* /dev/net/tun */
 #define HANDSHAKE_STEP_TUN_CREATE "create tun"   /* TUNSETIFF and its options */
 #define HANDSHAKE_STEP_NETLINK "netlink"         /* the sockets themselves */

@@ -24,6 +24,7 @@
 #include "options.h"
 #include "privilege.h"
 #include "report.h"
+#include "root.h"
 #include "sysctl.h"
 #include "tun.h"
 #include "userns.h"
@@ -72,6 +73,13 @@ static int step_mounts(struct shim *s)
 
 	s->nosuid = done == 1;
 	return done < 0 ? done : 0;
+}
+
+static int step_bind(struct shim *s)
+{
+	const struct options *o = &s->options;
+
+	return o->bind_tun ? root_bind_tun(o->bind_tun, o->tun_path) : 0;
 }
 
 static int step_tun_open(struct shim *s)
@@ -193,6 +201,7 @@ static const struct step steps[] = {
 	{HANDSHAKE_STEP_JOIN, step_join},
 	{HANDSHAKE_STEP_MAPS, step_maps},
 	{HANDSHAKE_STEP_PRIVATE, step_mounts},
+	{HANDSHAKE_STEP_BIND, step_bind},
 	{HANDSHAKE_STEP_TUN_OPEN, step_tun_open},
 	{NULL, step_tune},
 	{HANDSHAKE_STEP_TUN_CREATE, step_tun_create},
@@ -320,6 +329,20 @@ static int run(char **command)
 	return err == ENOENT || err == ENOTDIR ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN;
 }
 
+/* --bind-tun without a host: for whoever makes a root by itself. */
+static int bind_alone(const struct options *o)
+{
+	int err = root_bind_tun(o->bind_tun, o->tun_path);
+
+	if (!err)
+		return 0;
+	report_error("cannot bind %s at dev/net/tun of %s: %s%s", o->tun_path, o->bind_tun,
+		strerror(-err),
+		err == -EPERM ? ": mounting needs a mount namespace of one's own (unshare -rm)"
+			      : "");
+	return EXIT_SETUP;
+}
+
 int main(int argc, char **argv)
 {
 	struct shim shim = {.ids = userns_ids(), .tun = -1, .route = -1, .diag = -1};
@@ -332,6 +355,8 @@ int main(int argc, char **argv)
 	if (status)
 		return status;
 	report_set_verbose(shim.options.verbose);
+	if (shim.options.fd < 0)
+		return bind_alone(&shim.options);
 	if (fcntl(shim.options.fd, F_SETFD, FD_CLOEXEC) == -1) {
 		report_error("--fd %d: %s", shim.options.fd, strerror(errno));
 		return EXIT_SETUP;

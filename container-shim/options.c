@@ -44,6 +44,8 @@ static const char usage[] =
 	"  --no-drop        leave the command's privileges alone\n"
 	"  --tun-name NAME  name of the device (tun0)\n"
 	"  --tun-path PATH  the tun driver's node (/dev/net/tun)\n"
+	"  --bind-tun ROOT  bind that node at dev/net/tun of ROOT, too; without --fd\n"
+	"                   do that alone\n"
 	"  -v, --verbose    report what is optional and failed\n"
 	"  -h, --help       this text\n"
 	"  -V, --version    the version\n";
@@ -64,6 +66,7 @@ enum {
 	OPT_NO_DROP,
 	OPT_TUN_NAME,
 	OPT_TUN_PATH,
+	OPT_BIND_TUN,
 };
 
 static const struct option longopts[] = {
@@ -82,6 +85,7 @@ static const struct option longopts[] = {
 	{"no-drop", no_argument, NULL, OPT_NO_DROP},
 	{"tun-name", required_argument, NULL, OPT_TUN_NAME},
 	{"tun-path", required_argument, NULL, OPT_TUN_PATH},
+	{"bind-tun", required_argument, NULL, OPT_BIND_TUN},
 	{"verbose", no_argument, NULL, 'v'},
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, 'V'},
@@ -191,6 +195,9 @@ static int take(struct options *o, int opt, const char *arg)
 	case OPT_TUN_PATH:
 		o->tun_path = arg;
 		return 0;
+	case OPT_BIND_TUN:
+		o->bind_tun = arg;
+		return arg[0] ? 0 : -EINVAL;
 	case 'v':
 		o->verbose = true;
 		return 0;
@@ -209,6 +216,12 @@ static const char *option_name(int opt)
 
 static int check(const struct options *o)
 {
+	if (o->fd < 0 && o->bind_tun && !o->command[0] && !o->join_net)
+		return 0;
+	if (o->bind_tun && o->join_net) {
+		report_error("--bind-tun mounts here, and --join-net mounts nothing");
+		return EXIT_USAGE;
+	}
 	if (o->fd < 0) {
 		report_error("--fd is missing: container-shim is started by nsnet-host");
 		return EXIT_USAGE;

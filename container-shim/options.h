@@ -24,7 +24,7 @@ struct net6 {
  * Strings are borrowed from argv.
  */
 struct options {
-	int fd;                           /* the handshake socket */
+	int fd;                           /* the handshake socket; -1: --bind-tun alone */
 	bool root;                        /* map the caller to uid and gid 0 */
 	bool keep_caps;                   /* cmd keeps the capabilities of its user namespace */
 	bool unshare;                     /* make the namespaces; false: use those we are in */
@@ -36,11 +36,13 @@ struct options {
 	struct net6 net6;
 	const char *tun_name;
 	const char *tun_path;
+	const char *bind_tun;                /* a root that gets the node, too; NULL: none */
 	const char *dns[OPTIONS_LIST_MAX];   /* nameserver lines, NULL-terminated */
 	const char *hide[OPTIONS_LIST_MAX];  /* directories to cover, NULL-terminated */
 	unsigned listen[OPTIONS_LISTEN_MAX]; /* ports of the loopback */
 	unsigned n_listen;
-	char **command; /* NULL-terminated; empty only with --join-net */
+	char **command; /* NULL-terminated; empty only with --join-net, or
+				    --bind-tun without --fd */
 };
 
 /* Returns 0, or the exit status to leave with (2) after a message. --help and

@@ -182,6 +182,7 @@ static const char *phrase(const char *step)
 		{HANDSHAKE_STEP_JOIN, "cannot join the namespace"},
 		{HANDSHAKE_STEP_MAPS, "cannot write the uid and gid maps of the namespace"},
 		{HANDSHAKE_STEP_PRIVATE, "cannot make the namespace's mounts private"},
+		{HANDSHAKE_STEP_BIND, "cannot bind " TUN_PATH},
 		{HANDSHAKE_STEP_TUN_OPEN, "cannot open " TUN_PATH},
 		{HANDSHAKE_STEP_TUN_CREATE, "cannot make a tun device"},
 		{HANDSHAKE_STEP_NETLINK, "cannot open a netlink socket in the namespace"},

@@ -7,13 +7,16 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/if_tun.h>
 #include <linux/virtio_net.h>
+#include <net/if.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -163,6 +166,43 @@ static int pivot_and_send(void)
 	return send_one();
 }
 
+static int bind_tun(const char *root)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		execl(stage_program("container-shim"), "container-shim", "--bind-tun", root, NULL);
+		_exit(98);
+	}
+	if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
+		return -1;
+	return WEXITSTATUS(status);
+}
+
+/* A runtime that lets its container have the node: it opens, and makes devices. */
+static int bind_pivot_and_send(void)
+{
+	struct ifreq request = {.ifr_name = "own0", .ifr_flags = IFF_TUN | IFF_NO_PI};
+	int fd;
+
+	if (mount("root", "/mnt", "tmpfs", 0, NULL) == -1 || mkdir("/mnt/old", 0700) == -1)
+		return 1;
+	/* A link that leads out of the root is not followed. */
+	if (symlink("/tmp", "/mnt/dev") == -1 || bind_tun("/mnt") != 71 ||
+		access("/tmp/net", F_OK) == 0 || unlink("/mnt/dev") == -1)
+		return 5;
+	if (bind_tun("/mnt/none") != 71 || bind_tun("/mnt") != 0)
+		return 6;
+	if (syscall(SYS_pivot_root, "/mnt", "/mnt/old") == -1 || chdir("/") == -1 ||
+		umount2("/old", MNT_DETACH) == -1)
+		return 2;
+	fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+	if (fd == -1 || ioctl(fd, TUNSETIFF, &request) == -1)
+		return 7;
+	return send_one();
+}
+
 /* --- what the host sees --------------------------------------------------------------------- */
 
 static void sets_up_the_namespaces_it_is_in(void **state)
@@ -178,6 +218,22 @@ static void sets_up_the_namespaces_it_is_in(void **state)
 	go();
 	expect_packet(a.fds[0]);
 	assert_int_equal(finish(), 0);
+}
+
+static void binds_the_node_for_a_root(void **state)
+{
+	(void)state;
+	need_tun();
+	start((const char *const[]){"--no-unshare", "--no-drop", "--", self(), "--bind", NULL});
+	assert_int_equal(a.hello.status, 0);
+	go();
+	expect_packet(a.fds[0]);
+	assert_int_equal(finish(), 0);
+	/* In one go with the handshake, on a root that is there already. */
+	start((const char *const[]){"--bind-tun", "/no/such/root", "--", "true", NULL});
+	assert_int_equal(a.hello.status, ENOENT);
+	assert_string_equal(a.hello.step, HANDSHAKE_STEP_BIND);
+	assert_int_equal(finish(), 71);
 }
 
 static void takes_the_privileges_unless_told_not_to(void **state)
@@ -287,6 +343,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sets_up_the_namespaces_it_is_in),
+		cmocka_unit_test(binds_the_node_for_a_root),
 		cmocka_unit_test(takes_the_privileges_unless_told_not_to),
 		cmocka_unit_test(makes_its_own_inside_others),
 		cmocka_unit_test(names_its_device),
@@ -297,7 +354,9 @@ int main(int argc, char **argv)
 
 	/* Not by return: a leak checker wants /proc at the end, and it is gone. */
 	if (argc > 1)
-		_exit(strcmp(argv[1], "--pivot") == 0 ? pivot_and_send() : send_one());
+		_exit(strcmp(argv[1], "--pivot") == 0            ? pivot_and_send()
+				: strcmp(argv[1], "--bind") == 0 ? bind_pivot_and_send()
+								 : send_one());
 	stage_enter();
 	setenv("PATH", "/usr/bin:/bin:/usr/sbin:/sbin", 1);
 	return cmocka_run_group_tests_name("shim/alone", tests, NULL, NULL);

@@ -185,11 +185,17 @@ static void refuses_contradictions(void **state)
 static void wants_a_command_and_a_socket(void **state)
 {
 	char *no_fd[] = {"container-shim", "--", "cmd", NULL};
+	char *bind[] = {"container-shim", "--bind-tun", "/r", NULL};
 
 	(void)state;
 	assert_int_equal(PARSE("--root", "--"), 2);
 	optind = 0;
 	assert_int_equal(options_parse(&o, 3, no_fd), 2);
+	optind = 0;
+	assert_int_equal(options_parse(&o, 3, bind), 0);
+	assert_string_equal(o.bind_tun, "/r");
+	assert_int_equal(PARSE("--bind-tun", "/r", "--join-net", "/n"), 2);
+	assert_int_equal(PARSE("--bind-tun", ""), 2);
 }
 
 int main(void)
