@@ -134,7 +134,12 @@ static void add_lines(lua_State *L, void *set, add_fn *fn, char *text, const cha
 	char *rest = text, where[512];
 	for (char *p = strsep(&rest, "\n"); p; p = strsep(&rest, "\n")) {
 		line++;
-		p[strcspn(p, "#\r")] = 0;
+		/* Nothing that was written may go unread: a CR alone is where others end a line. */
+		size_t cr = strcspn(p, "\r");
+		if (p[cr] && p[cr + 1])
+			luaL_error(L, "%s:%d: a carriage return within a line", path, line);
+		p[cr] = 0;
+		p[strcspn(p, "#")] = 0;
 		p += strspn(p, " \t");
 		size_t len = strlen(p);
 		while (len && (p[len - 1] == ' ' || p[len - 1] == '\t'))
@@ -172,6 +177,9 @@ static int fill(lua_State *L, void *set, add_fn *fn, const char *what)
 	char *text = loader_push_file(L, path, &len);
 	if (!text)
 		return luaL_error(L, "%s: %s: %s", what, path, strerror(errno));
+	/* A line must not end the file unseen. */
+	if (strlen(text) != len)
+		return luaL_error(L, "%s: %s has a NUL in it, which no text file has", what, path);
 	add_lines(L, set, fn, text, path);
 	lua_settop(L, 2);
 	return 1;

@@ -157,15 +157,20 @@ static void a_file_that_cannot_be_read_is_66(void **state)
 }
 
 /* Writes @text to a new file in @dir. */
-static void put(const char *dir, const char *name, const char *text, mode_t mode)
+static void put_bytes(const char *dir, const char *name, const void *bytes, size_t len, mode_t mode)
 {
 	char path[256];
 	snprintf(path, sizeof(path), "%s/%s", dir, name);
 	FILE *file = fopen(path, "w");
 	assert_non_null(file);
-	fputs(text, file);
+	assert_int_equal(fwrite(bytes, 1, len, file), len);
 	fclose(file);
 	assert_int_equal(chmod(path, mode), 0);
+}
+
+static void put(const char *dir, const char *name, const char *text, mode_t mode)
+{
+	put_bytes(dir, name, text, strlen(text), mode);
 }
 
 static void files_find_their_neighbors(void **state)
@@ -198,6 +203,40 @@ static void files_find_their_neighbors(void **state)
 	rig_close(&r);
 	snprintf(command, sizeof(command), "rm -r %s", dir);
 	assert_int_equal(system(command), 0);
+}
+
+static void no_line_of_a_list_goes_unread(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text;
+		size_t len;
+		const char *complaint;
+	} cases[] = {
+		{"a.test\nb.test # \0\nc.test\n", 25, "list.txt has a NUL in it"},
+		{"a.test\n\0", 8, "list.txt has a NUL in it"},
+		{"a.test\nb.test\rc.test\r", 21, "list.txt:2: a carriage return within a line"},
+		{"# all\ra.test\r\n", 14, "list.txt:1: a carriage return within a line"},
+		{"a.test\nb c.test", 15, "list.txt:2: \"b c.test\" is no domain name"},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct rig r;
+		char dir[] = "/tmp/nsnet-spec-XXXXXX", path[64], command[64];
+		assert_non_null(mkdtemp(dir));
+		put_bytes(dir, "list.txt", cases[i].text, cases[i].len, 0600);
+		put(dir, "main.lua", "nsnet.domains('list.txt')", 0600);
+		snprintf(path, sizeof(path), "%s/main.lua", dir);
+		rig_open(&r);
+		assert_int_equal(lua_host_add_file(r.host, path), 0);
+		int rc = lua_host_load(r.host);
+		char *said = strdup(rig_log(&r));
+		rig_close(&r);
+		snprintf(command, sizeof(command), "rm -r %s", dir);
+		assert_int_equal(system(command), 0);
+		assert_has(said, cases[i].complaint);
+		assert_int_equal(rc, 70);
+		free(said);
+	}
 }
 
 static void a_runaway_costs_one_flow(void **state)
@@ -328,6 +367,7 @@ int main(void)
 		rig_test(a_script_that_does_not_load_stops_the_start),
 		rig_test(a_file_that_cannot_be_read_is_66),
 		rig_test(files_find_their_neighbors),
+		rig_test(no_line_of_a_list_goes_unread),
 		rig_test(a_runaway_costs_one_flow),
 		rig_test(many_little_runs_have_a_budget_together),
 		rig_test(a_stuck_c_function_ends_the_process),
