@@ -91,7 +91,7 @@ static int write_page(FILE *in, const char *log, const char *page)
 		log_error("%s is no log of nsnet-host: make one with --log-json", log);
 		status = EXIT_NO_INPUT;
 	} else if (rc < 0) {
-		log_error("cannot make a page of %s: %s", log, strerror(-rc));
+		log_error("cannot make %s of %s: %s", page ? page : "a page", log, strerror(-rc));
 		status = EXIT_NO_OUTPUT;
 	}
 	if (page && fclose(out) == EOF && status == 0) {
