@@ -134,19 +134,21 @@ $(B)/container-shim: $(SHIM_BIN_OBJ)
 # libnsnet, as a shared and as a single object: of all names only those of core/nsnet.h are seen.
 $(B)/$(SOFILE): $(LIB_OBJ) $(B)/libhost.a
 	$(SAY) LINK $@
-	$(Q)$(CC) -shared -Wl,-soname,$(SONAME) $(filter-out -pie,$(LINK_$(MODE))) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(Q)$(CC) -shared -Wl,-soname,$(SONAME),--exclude-libs,ALL $(filter-out -pie,$(LINK_$(MODE))) $(LDFLAGS) -o $@ $^ $(LIBS)
 $(B)/libnsnet.a: $(LIB_OBJ) $(B)/libhost.a
 	$(SAY) AR $@
-	$(Q)rm -f $@; $(LD) -r -o $(B)/nsnet.o $^ && objcopy --localize-hidden $(B)/nsnet.o && \
+	$(Q)rm -f $@; $(LD) -r -o $(B)/nsnet.o $^ && objcopy -w --keep-global-symbol='nsnet_*' $(B)/nsnet.o && \
 		ar qcs $@ $(B)/nsnet.o
 
 # The walls: only the stack sees lwIP, only lua/ sees Lua, the shim sees the C library alone.
 PIC = -fPIC -fvisibility=hidden
-$(B)/obj/core/%.o $(B)/spec/core/%: private WALL = $(PIC) $(DEPS_CFLAGS)
+$(B)/obj/core/%.o: private WALL = $(PIC) $(DEPS_CFLAGS)
+$(B)/spec/core/%: private WALL = $(DEPS_CFLAGS)
 LWIP_USER := core/stack core/inbox core/lwip/port core/lwip/clock
 $(LWIP_USER:%=$(B)/obj/%.o): private WALL = $(PIC) $(DEPS_CFLAGS) $(LWIP_CFLAGS)
 $(LWIP_USER:%=$(B)/obj/%.o): | $(LWIP_DIR)/src/core/tcp_in.c
-$(B)/obj/lua/%.o $(B)/spec/lua/%: private WALL = $(PIC) $(DEPS_CFLAGS) $(LUA_CFLAGS)
+$(B)/obj/lua/%.o: private WALL = $(PIC) $(DEPS_CFLAGS) $(LUA_CFLAGS)
+$(B)/spec/lua/%: private WALL = $(DEPS_CFLAGS) $(LUA_CFLAGS)
 $(B)/obj/lwip/%.o: private WALL = $(PIC) $(LWIP_CFLAGS) -w -ffunction-sections
 $(B)/obj/container-shim/%.o: private WALL = -Os -ffunction-sections -fdata-sections
 $(B)/obj/musl/%.o: private WALL = -Os -ffunction-sections -fdata-sections $(MUSL_CFLAGS)

@@ -22,6 +22,7 @@
  * called where it would matter (ordinary loops use epoll). Both are weak: a program that is linked
  * with the same trick of its own, as some specs are, keeps its own.
  */
+#define DOOR __attribute__((weak, visibility("default"))) /* libev's calls must find it */
 #define BILLION 1000000000
 #define START 1000 /* what the frozen monotonic clock shows at first: no zero for anybody */
 
@@ -79,7 +80,7 @@ static int real_gettime(clockid_t id, struct timespec *ts)
 }
 
 /* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name) */
-__attribute__((weak)) int clock_gettime(clockid_t id, struct timespec *ts)
+DOOR int clock_gettime(clockid_t id, struct timespec *ts)
 {
 	int64_t ns;
 
@@ -98,7 +99,7 @@ __attribute__((weak)) int clock_gettime(clockid_t id, struct timespec *ts)
 }
 
 /* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name) */
-__attribute__((weak)) time_t time(time_t *out)
+DOOR time_t time(time_t *out)
 {
 	struct timespec ts = {0};
 
@@ -110,7 +111,7 @@ __attribute__((weak)) time_t time(time_t *out)
 
 /* How libev reads the wall clock. */
 /* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name) */
-__attribute__((weak)) int gettimeofday(struct timeval *restrict tv, void *restrict zone)
+DOOR int gettimeofday(struct timeval *restrict tv, void *restrict zone)
 {
 	struct timespec ts = {0};
 
@@ -122,7 +123,7 @@ __attribute__((weak)) int gettimeofday(struct timeval *restrict tv, void *restri
 }
 
 /* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name) */
-__attribute__((weak)) int poll(struct pollfd *fds, nfds_t n, int timeout_ms)
+DOOR int poll(struct pollfd *fds, nfds_t n, int timeout_ms)
 {
 	struct timespec ts = {timeout_ms / 1000, timeout_ms % 1000 * 1000000};
 	static const struct timespec none;
