@@ -10,6 +10,7 @@
 #include "answer.h"
 #include "base.h"
 #include "log.h"
+#include "steady.h"
 
 #define QUIET_MAX 1024
 /* IPv4 or IPv6 header, a few extension headers, TCP with all options. */
@@ -66,6 +67,7 @@ static void conn_quiet(struct conn *c, enum flow_cause cause)
 	conn_dial_over(c);
 	free(c->syn);
 	c->syn = NULL;
+	c->seen_at = steady_now();
 	list_add_tail(&cs->quiet, &c->quiet);
 	cs->count--;
 	if (++cs->quiet_count > QUIET_MAX)

@@ -58,7 +58,7 @@ struct conn {
 	int caller;         /* owned: an inbound one's socket until the relay takes it; else -1 */
 	bool keepalive : 1; /* set on the socket */
 	uint64_t seen;      /* bytes both ways at the last sweep that saw a change */
-	ev_tstamp seen_at;
+	double seen_at;     /* steady_now() of that; quiet: since when */
 };
 
 void conns_init(struct conns *cs, struct ev_loop *loop, struct tun *tun, struct stack *stack,

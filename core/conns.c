@@ -8,6 +8,7 @@
 
 #include "base.h"
 #include "log.h"
+#include "steady.h"
 
 /* A client repeats its SYN for about two minutes (tcp(7), tcp_syn_retries = 6). */
 #define QUIET_S 130.0
@@ -25,7 +26,7 @@ static void set_keepalive(struct conn *c)
 	c->keepalive = true;
 }
 
-static void sweep_one(struct conn *c, ev_tstamp now)
+static void sweep_one(struct conn *c, double now)
 {
 	struct conns *cs = c->conns;
 	uint64_t bytes = c->flow.bytes_up + c->flow.bytes_down;
@@ -46,14 +47,14 @@ static void sweep_one(struct conn *c, ev_tstamp now)
 static void conns_on_sweep(struct ev_loop *loop, ev_timer *w, int revents)
 {
 	struct conns *cs = container_of(w, struct conns, sweep);
-	const ev_tstamp now = ev_now(loop);
+	const double now = steady_now();
 	struct list *e, *tmp;
 
 	UNUSED(revents);
 	while (!list_empty(&cs->quiet)) {
 		struct conn *c = container_of(cs->quiet.next, struct conn, quiet);
 
-		if (now - c->flow.times.ended < QUIET_S)
+		if (now - c->seen_at < QUIET_S)
 			break;
 		conn_free(c);
 	}
@@ -89,7 +90,7 @@ void conn_enter(struct conns *cs, struct conn *c, const struct flow_ops *ops,
 	c->flow.ops = ops;
 	list_init(&c->quiet);
 	flow_add(cs->flows, &c->flow, key, ev_now(cs->loop));
-	c->seen_at = c->flow.times.asked;
+	c->seen_at = steady_now();
 	cs->count++;
 	if (!ev_is_active(&cs->sweep))
 		ev_timer_again(cs->loop, &cs->sweep);

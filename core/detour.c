@@ -9,6 +9,7 @@
 
 #include "base.h"
 #include "shape.h"
+#include "steady.h"
 
 /* One turn() moves whatever can move, both ways, and then says what it waits for: the socket, the
  * stack, or the time. Every event ends in a turn.
@@ -35,7 +36,7 @@ static double delay(struct detour *d)
 
 /* ---- into a lane ---- */
 
-static int push_copy(struct detour *d, struct lane *l, const void *bytes, size_t n, double delay_s)
+static int push_copy(struct lane *l, const void *bytes, size_t n, double delay_s)
 {
 	const uint8_t *at = bytes;
 
@@ -46,7 +47,7 @@ static int push_copy(struct detour *d, struct lane *l, const void *bytes, size_t
 		if (!b)
 			return -ENOMEM;
 		memcpy(b->data, at, piece);
-		lane_push(l, b, piece, ev_now(d->loop), delay_s);
+		lane_push(l, b, piece, steady_now(), delay_s);
 		at += piece;
 		n -= piece;
 	}
@@ -65,12 +66,12 @@ static int push(struct detour *d, enum hook_dir dir, struct buf *b, size_t n)
 	if (d->flow->decision.data)
 		rc = policy_data(d->policy, d->flow, dir, b->data, n, &other, &other_len);
 	if (rc == 0) {
-		lane_push(l, b, n, ev_now(d->loop), delay_s);
+		lane_push(l, b, n, steady_now(), delay_s);
 		return 0;
 	}
 	buf_put(b);
 	if (rc > 0)
-		rc = push_copy(d, l, other, other_len, delay_s);
+		rc = push_copy(l, other, other_len, delay_s);
 	free(other);
 	return rc;
 }
@@ -100,7 +101,7 @@ static int fill_up(struct detour *d)
 	}
 	if (!d->held && !d->up_read && stack_conn_eof(d->child)) {
 		d->up_read = true;
-		lane_push_end(&d->up, ev_now(d->loop), 0);
+		lane_push_end(&d->up, steady_now(), 0);
 	}
 	return 0;
 }
@@ -109,7 +110,7 @@ static void end_down(struct detour *d, bool failed)
 {
 	d->down_read = true;
 	d->failed |= failed;
-	lane_push_end(&d->down, ev_now(d->loop), delay(d));
+	lane_push_end(&d->down, steady_now(), delay(d));
 }
 
 static int fill_down(struct detour *d)
@@ -149,7 +150,7 @@ static int drain_up(struct detour *d)
 	const uint8_t *data;
 	size_t n;
 
-	while (!d->up_shut && (n = lane_ready(&d->up, ev_now(d->loop), &data)) > 0) {
+	while (!d->up_shut && (n = lane_ready(&d->up, steady_now(), &data)) > 0) {
 		ssize_t sent = send(d->fd, data, n, MSG_NOSIGNAL);
 
 		if (sent == -1) {
@@ -165,7 +166,7 @@ static int drain_up(struct detour *d)
 		flow_count_up(d->flow, (size_t)sent, d->loop);
 		lane_pop(&d->up, (size_t)sent);
 	}
-	if (!d->up_shut && lane_ended(&d->up, ev_now(d->loop))) {
+	if (!d->up_shut && lane_ended(&d->up, steady_now())) {
 		d->up_shut = true;
 		shutdown(d->fd, SHUT_WR);
 	}
@@ -177,7 +178,7 @@ static int drain_down(struct detour *d)
 	const uint8_t *data;
 	size_t n;
 
-	while ((n = lane_ready(&d->down, ev_now(d->loop), &data)) > 0) {
+	while ((n = lane_ready(&d->down, steady_now(), &data)) > 0) {
 		const size_t room = stack_conn_room(d->child);
 		struct buf *b;
 
@@ -195,7 +196,7 @@ static int drain_down(struct detour *d)
 		flow_count_down(d->flow, n, d->loop);
 		lane_pop(&d->down, n);
 	}
-	if (lane_ended(&d->down, ev_now(d->loop))) {
+	if (lane_ended(&d->down, steady_now())) {
 		if (!d->failed) {
 			stack_conn_shutdown(d->child);
 			d->down_shut = true;
@@ -212,7 +213,7 @@ static int drain_down(struct detour *d)
 
 static void wait_for(struct detour *d, int write)
 {
-	const double now = ev_now(d->loop);
+	const double now = steady_now();
 	double up = d->up_shut || write ? -1 : lane_wait(&d->up, now);
 	double down = lane_wait(&d->down, now);
 
@@ -331,7 +332,7 @@ void detour_start(struct detour *d, struct ev_loop *loop, struct flow *flow, str
 
 int detour_on_opened(struct detour *d, const void *early, size_t n)
 {
-	int rc = push_copy(d, &d->down, early, n, 0);
+	int rc = push_copy(&d->down, early, n, 0);
 
 	d->taken += n;
 	if (rc == 0)

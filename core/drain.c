@@ -14,6 +14,7 @@
 
 #include "base.h"
 #include "log.h"
+#include "steady.h"
 
 #define POLL_S 0.005
 /* A peer that takes nothing for so long is not waited for. */
@@ -92,9 +93,9 @@ static bool over(struct drain *d)
 		return true;
 	if (progress != d->progress) {
 		d->progress = progress;
-		d->moved = ev_now(d->loop);
+		d->moved = steady_now();
 	}
-	if (ev_now(d->loop) - d->moved < STUCK_S)
+	if (steady_now() - d->moved < STUCK_S)
 		return false;
 	log_warn("%zu connections still owe bytes to a destination that takes none for %.0f s; "
 		 "they are given up",
@@ -125,7 +126,7 @@ int drain_start(struct drain *d, struct ev_loop *loop, int diag, drain_pending_f
 	d->done = done;
 	d->arg = arg;
 	d->progress = 0;
-	d->moved = ev_now(loop);
+	d->moved = steady_now();
 	if (diag >= 0)
 		setsockopt(diag, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	if (over(d)) {

@@ -26,7 +26,7 @@ struct drain {
 	ev_timer timer;
 	int diag; /* owned, -1 = cannot ask */
 	uint64_t progress;
-	ev_tstamp moved;
+	double moved; /* steady_now() of the last byte */
 	drain_pending_fn *pending;
 	drain_done_fn *done;
 	void *arg;

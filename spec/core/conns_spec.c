@@ -7,9 +7,36 @@
 
 #include "plane.h"
 
+#include <sys/syscall.h>
+#include <sys/time.h>
+
 /* What happens to connections in time: sweeps, ports used again, first bytes, the end of all. */
 
 static uint8_t pattern[8 << 20];
+
+static time_t stepped; /* by so much somebody has set the time of day */
+static time_t passed;  /* by so much all clocks are ahead */
+
+int clock_gettime(clockid_t id, struct timespec *ts)
+{
+	int rc = (int)syscall(SYS_clock_gettime, id, ts);
+
+	if (id == CLOCK_REALTIME || id == CLOCK_REALTIME_COARSE)
+		ts->tv_sec += stepped;
+	ts->tv_sec += passed;
+	return rc;
+}
+
+/* How libev reads it. */
+int gettimeofday(struct timeval *restrict tv, void *restrict zone)
+{
+	struct timespec ts;
+
+	(void)zone;
+	clock_gettime(CLOCK_REALTIME, &ts);
+	*tv = (struct timeval){.tv_sec = ts.tv_sec, .tv_usec = ts.tv_nsec / 1000};
+	return 0;
+}
 
 static int fill(void **state)
 {
@@ -74,6 +101,63 @@ static void ends_the_idle(void **state)
 	assert_false(ev_is_active(&plane.conns.sweep));
 }
 
+/* Sets the time of day, and has libev see it. */
+static void set_clock(time_t by)
+{
+	const ev_tstamp before = ev_now(w.loop);
+
+	stepped += by;
+	passed++; /* libev does not look twice in half a second */
+	ev_now_update(w.loop);
+	assert_true(by > 0 ? ev_now(w.loop) > before + 3600 : ev_now(w.loop) < before - 3600);
+}
+
+static void survives_a_clock_that_is_set(void **state)
+{
+	struct talk t;
+	int fd;
+
+	NEEDS_WORLD;
+	plane.conns.idle_s = 1000;
+	t = opened(&fd);
+	ev_invoke(w.loop, &plane.conns.sweep, EV_TIMER);
+	set_clock(86400);
+	ev_invoke(w.loop, &plane.conns.sweep, EV_TIMER);
+	assert_int_equal(w.closed, 0); /* no idle day */
+	set_clock(-2 * 86400);
+	plane_conn()->seen_at -= 1001;
+	ev_invoke(w.loop, &plane.conns.sweep, EV_TIMER);
+	assert_int_equal(w.closed, 1);
+	assert_int_equal(w.cause, FLOW_CAUSE_IDLE);
+	drain();
+	close(fd);
+	(void)t;
+	stepped = 0;
+}
+
+/* Bytes that are late, or wait for their rate, wait no day more. */
+static void delays_no_longer_for_a_clock_that_is_set(void **state)
+{
+	struct talk t;
+	int fd;
+
+	NEEDS_WORLD;
+	plane.shape = shape_new();
+	plane.shape->latency_s = 0.02;
+	plane.shape->down = bucket_new(1e6, 2000);
+	t = opened(&fd);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(write(fd, pattern, 1500), 1500);
+		settle();
+		set_clock(-86400);
+		talk_get(&t, pattern, 1500);
+	}
+	conn_abort(w.last, FLOW_CAUSE_ABORTED);
+	drain();
+	close(fd);
+	stepped = 0;
+}
+
 static void forgets_the_silent(void **state)
 {
 	struct addr at;
@@ -87,7 +171,7 @@ static void forgets_the_silent(void **state)
 	settle();
 	ev_invoke(w.loop, &plane.conns.sweep, EV_TIMER);
 	assert_int_equal(plane.conns.quiet_count, 1);
-	container_of(plane.conns.quiet.next, struct conn, quiet)->flow.times.ended -= 131;
+	container_of(plane.conns.quiet.next, struct conn, quiet)->seen_at -= 131;
 	ev_invoke(w.loop, &plane.conns.sweep, EV_TIMER);
 	assert_int_equal(plane.conns.quiet_count, 0);
 	assert_int_equal(w.flows.count, 0);
@@ -343,6 +427,8 @@ static void ends_all(void **state)
 static const struct CMUnitTest tests[] = {
 #define IT(name) cmocka_unit_test_setup_teardown(name, plane_setup, plane_teardown)
 	IT(ends_the_idle),
+	IT(survives_a_clock_that_is_set),
+	IT(delays_no_longer_for_a_clock_that_is_set),
 	IT(forgets_the_silent),
 	IT(keeps_the_world_alive),
 	IT(delivers_for_a_port_used_again),
