@@ -262,21 +262,6 @@ describe("the command", function()
       assert.equal(before, mounts())
       L:host({ "grep", "-c", "203.0.113.53", "/etc/resolv.conf" }):says("1")
     end)
-
-    it("many times, at any moment, nothing is left", function()
-      local function left()
-        return L:world({ "sh", "-c", "ps -eo comm= | grep -c -e nsnet -e shim;"
-          .. " ls /sys/class/net | wc -l" }).out
-      end
-      local before = left()
-      for i = 1, 10 do
-        local job = L:spawn({ "sleep", "0.3" })
-        lab.sleep(i * 0.004)
-        job:kill("KILL")
-        job:wait()
-      end
-      assert.is_true(lab.eventually(function() return left() == before end), left())
-    end)
   end)
 
   describe("with --linger", function()

@@ -20,7 +20,8 @@ describe("on a full disk", function()
 
   -- Leaves so many bytes, a multiple of 4096.
   local function fill(left)
-    L:host({ "sh", "-c", ("head -c %d /dev/zero >%s/filling"):format(65536 - left, SMALL) }):exits(0)
+    L:host({ "sh", "-c", ("head -c %d /dev/zero >%s/filling"):format(65536 - left, SMALL) })
+      :exits(0)
   end
 
   -- What the program itself said.
@@ -56,8 +57,9 @@ describe("on a full disk", function()
 
   it("the lines of a script are lost, and its verdicts are not", function()
     fill(0)
-    local answer = L:run({ "sh", "-c", SERIAL }, { args = { "-e", "local f = nsnet.append '" .. SMALL
-      .. "/lines'\nnsnet.on_connect(function(c) f:write(c.dst_ip) return nsnet.allow end)" } })
+    local answer = L:run({ "sh", "-c", SERIAL }, { args = { "-e", "local f = nsnet.append '"
+      .. SMALL .. "/lines'\n"
+      .. "nsnet.on_connect(function(c) f:write(c.dst_ip) return nsnet.allow end)" } })
     answer:shows("^ok 300\n", 9)
     said_once(answer, "/run/small/lines")
   end)
