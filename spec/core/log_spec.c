@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -164,6 +165,27 @@ static void limit_counts_what_it_leaves_out(void **state)
 	assert_int_equal(dropped, 0);
 }
 
+static void keep_line(void *arg, enum log_level level, const char *line)
+{
+	snprintf(arg, 100, "%d %s", level, line);
+}
+
+static void a_sink_gets_the_lines_instead(void **state)
+{
+	char line[100] = "";
+
+	(void)state;
+	log_set_sink(keep_line, line);
+	log_warn("a\nb \033[2J");
+	assert_string_equal(line, "1 a\\x0ab \\x1b[2J");
+	log_info("nobody wants to know");
+	assert_string_equal(line, "1 a\\x0ab \\x1b[2J");
+	assert_string_equal(written(), "");
+	log_set_sink(NULL, NULL);
+	log_warn("again");
+	assert_string_equal(written(), "nsnet-host: again\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -176,6 +198,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(errno_is_kept_for_the_text_and_after, capture,
 			release),
 		cmocka_unit_test(limit_counts_what_it_leaves_out),
+		cmocka_unit_test_setup_teardown(a_sink_gets_the_lines_instead, capture, release),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
