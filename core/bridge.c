@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base.h"
+#include "dnsquery.h"
 #include "log.h"
 
 /* What we know of a flow: struct flow.policy. */
@@ -126,6 +127,18 @@ static enum verdict bridge_flow(void *arg, struct flow *f, struct decision *d)
 	struct bridge *b = arg;
 
 	return ask(b, b->user.flow, f, d);
+}
+
+static enum verdict bridge_dns(void *arg, struct dnsquery *q, struct decision *d)
+{
+	static const struct note nobody = {0};
+	struct bridge *b = arg;
+	enum nsnet_verdict v;
+
+	b->depth++;
+	v = b->user.name(b->arg, q->name, q->m.type);
+	b->depth--;
+	return translate(&nobody, v, d);
 }
 
 /* ---- the dialer ---- */
@@ -255,6 +268,7 @@ void bridge_init(struct bridge *b, struct ev_loop *loop, struct policy *policy,
 		.arg = b,
 		.connect = user->connect ? bridge_connect : NULL,
 		.flow = user->flow ? bridge_flow : NULL,
+		.dns = user->name ? bridge_dns : NULL,
 		.dial = user->dial ? bridge_dial : NULL,
 		.data = user->data ? bridge_data : NULL,
 		.packet = user->packet ? bridge_packet : NULL,

@@ -45,11 +45,11 @@ struct nsnet {
 	struct cage cage; /* never entered */
 
 	bool running; /* the engine has a device */
-	bool used;
-	pthread_mutex_t lock; /* of what follows */
+	bool used, over;
+	int status;
+	pthread_mutex_t lock; /* of what follows, for nsnet_wait() */
 	pthread_cond_t end;
 	bool ended;
-	int status;
 };
 
 /* The stack and the pool of buffers are global. */
@@ -72,18 +72,20 @@ int nsnet_call(struct nsnet *n, int (*fn)(void *arg), void *arg)
 
 static void finish(struct nsnet *n, int status)
 {
-	bool first;
+	const bool may_wait = !n->o.loop;
 
+	if (n->over)
+		return;
+	n->over = true;
+	n->status = status;
+	if (n->o.ended)
+		n->o.ended(n->o.arg, status); /* with a loop of the caller's, @n may be gone */
+	if (!may_wait)
+		return;
 	pthread_mutex_lock(&n->lock);
-	first = !n->ended;
-	if (first) {
-		n->ended = true;
-		n->status = status;
-		pthread_cond_broadcast(&n->end);
-	}
+	n->ended = true;
+	pthread_cond_broadcast(&n->end);
 	pthread_mutex_unlock(&n->lock);
-	if (first && n->o.ended)
-		n->o.ended(n->o.arg, status); /* last: @n may be gone */
 }
 
 static size_t pending(void *arg, uint64_t *progress)

@@ -78,6 +78,12 @@ struct nsnet_hooks {
 	/* The first datagram of a UDP conversation, or echo request. */
 	enum nsnet_verdict (*flow)(void *arg, struct nsnet_flow *f);
 
+	/* A question for @name ("example.com") to the resolver inside; @type as in DNS (1 = A).
+	 * NSNET_ALLOW: it is asked of the host's name servers. NSNET_DENY: REFUSED,
+	 * NSNET_UNREACHABLE: there is no such name, NSNET_DROP: silence. NSNET_REDIRECT and
+	 * NSNET_PENDING deny. */
+	enum nsnet_verdict (*name)(void *arg, const char *name, unsigned type);
+
 	/* The dialer, for each TCP and UDP flow that is allowed: makes the connection to
 	 * nsnet_flow_target(), or to anything else. Returns a socket (given away), which may still
 	 * be connecting; or a negative errno, which the child sees as that of its connect(2).
@@ -126,7 +132,7 @@ struct nsnet_options {
 	void (*ended)(void *arg, int status);
 	void *arg; /* for all callbacks */
 
-	bool default_deny; /* what nobody has an opinion about is denied */
+	bool default_deny; /* what nobody has an opinion about is denied: flows and names */
 	bool allow_host;   /* 10.0.0.100 leads to the host's loopback: see nsnet-host(1) */
 	bool root;         /* the child appears as root inside */
 
@@ -161,8 +167,8 @@ NSNET_API int nsnet_spawn(struct nsnet *n, char *const argv[], pid_t *pid);
 NSNET_API int nsnet_attach(struct nsnet *n, pid_t pid);
 NSNET_API int nsnet_attach_tun(struct nsnet *n, int fd);
 
-/* Waits for the process's end (not with a loop of the caller's: -EDEADLK). *@status as that of
- * options.ended; may be NULL. */
+/* Waits until options.ended has returned; *@status as it was told (may be NULL). -EDEADLK with a
+ * loop of the caller's. */
 NSNET_API int nsnet_wait(struct nsnet *n, int *status);
 
 /* Runs @fn on the loop's thread and returns what it returns. */

@@ -16,7 +16,8 @@
 
 static bool has_hooks(const struct nsnet_hooks *h)
 {
-	return h->connect || h->flow || h->dial || h->data || h->packet || h->cancel || h->close;
+	return h->connect || h->flow || h->name || h->dial || h->data || h->packet || h->cancel ||
+		h->close;
 }
 
 int settings_complete(struct nsnet_options *o)

@@ -126,6 +126,20 @@ describe("a program that embeds libnsnet", function()
     end
   end)
 
+  it("answers for names", function()
+    L:serve_dns({ "203.0.113.53" }, "203.0.113.1")
+    local function dig(name) return { "dig", "+tries=1", "+time=2", name, "A" } end
+    run("shared", "-N", dig("a.test")):shows("NOERROR.*203.0.113.1")
+    run("shared", "-N", dig("gone.test")):shows("NXDOMAIN")
+    run("shared", "-N", dig("other.test")):shows("REFUSED")
+      :shows("log 1: .*other.test.*a redirect to nowhere")
+    run("shared", "", dig("other.test")):shows("NOERROR.*203.0.113.2")
+    run("shared", "-N -z", dig("a.test")):shows("NOERROR.*203.0.113.1")
+    run("shared", "-z", dig("a.test")):shows("REFUSED")
+    run("shared", "-z", client("connect", lab.v6.world, 7001)):shows("ECONNREFUSED")
+      :shows("by default")
+  end)
+
   it("sees and replaces bytes, and drops packets", function()
     run("shared", "-x", client("talk", lab.v4.world, lab.port.echo, "banana"))
       :shows("bbnbnbend=eof")

@@ -5,7 +5,8 @@
  *   -l  libev's default loop; -L another loop; else the library's own thread
  *   -d PORT  a dialer in C: all TCP goes to that port of 203.0.113.1
  *   -n PORT  a hook in C denies that port; -u PORT host unreachable; -w PORT only after 50 ms,
- *  -W PORT never
+ *  -W PORT never; -N allows the name a.test, says that gone.test is none, and denies the others
+ *  -z  denies by default
  *   -R PORT  redirects that port to 203.0.113.1 port 7001
  *   -x  the data hook turns "a" into "b" on its way out; -D the packet hook drops all UDP
  *   -k  closes everything when the first connection has carried a byte
@@ -91,6 +92,16 @@ static void on_cancel(void *arg, struct nsnet_flow *f)
 		t.waiting = NULL;
 }
 
+static enum nsnet_verdict on_name(void *arg, const char *name, unsigned type)
+{
+	(void)arg;
+	if (type != 1)
+		return NSNET_DEFAULT;
+	if (strcmp(name, "a.test") == 0)
+		return NSNET_ALLOW;
+	return strcmp(name, "gone.test") == 0 ? NSNET_UNREACHABLE : NSNET_REDIRECT;
+}
+
 static int on_dial(void *arg, struct nsnet_flow *f)
 {
 	const struct sockaddr_in to = server(t.dial);
@@ -151,6 +162,8 @@ static void on_ended(void *arg, int status)
 	(void)arg;
 	t.status = status;
 	t.over = true;
+	if (!t.loop && (nsnet_close(t.n) != -EDEADLK || nsnet_wait(t.n, NULL) != -EDEADLK))
+		abort();
 	if (t.loop && !t.kill)
 		ev_break(t.loop, EVBREAK_ALL);
 }
@@ -184,6 +197,7 @@ static void kill_soon(void)
 
 static int serve(char **argv)
 {
+	int status = -2;
 	int rc = t.attach ? nsnet_attach(t.n, t.attach) : nsnet_spawn(t.n, argv, &t.pid);
 
 	if (rc == 0 && t.publish)
@@ -200,7 +214,9 @@ static int serve(char **argv)
 	else if (t.loop)
 		ev_run(t.loop, 0);
 	else
-		nsnet_wait(t.n, &t.status);
+		nsnet_wait(t.n, &status);
+	if (!t.kill && !t.loop && (!t.over || status != t.status))
+		abort();
 	if (!t.kill)
 		report();
 	return 0;
@@ -235,7 +251,7 @@ int main(int argc, char **argv)
 		.ended = on_ended};
 	int c, rc;
 
-	while ((c = getopt(argc, argv, "+lLd:n:u:w:W:R:xDkr:a:p:")) != -1) {
+	while ((c = getopt(argc, argv, "+lLd:n:u:w:W:R:xDNzkr:a:p:")) != -1) {
 		int number = optarg ? atoi(optarg) : 0;
 
 		switch (c) {
@@ -270,6 +286,12 @@ int main(int argc, char **argv)
 		case 'D':
 			t.no_udp = true;
 			o.hooks.packet = on_packet;
+			break;
+		case 'z':
+			o.default_deny = true;
+			break;
+		case 'N':
+			o.hooks.name = on_name;
 			break;
 		case 'k':
 			t.kill = true;
