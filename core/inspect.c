@@ -3,11 +3,14 @@
 
 #include <cjson/cJSON.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base.h"
 #include "buf.h"
+#include "tell.h"
+#include "utf8.h"
 
 static const char *state_name(enum flow_state s)
 {
@@ -47,7 +50,15 @@ static cJSON *describe(const struct inspect *i, const struct flow *f)
 	add_text(o, "name", i->name_of ? i->name_of(i->name_arg, f) : NULL);
 	if (!addr_equal(&f->decision.target, &f->key.dst))
 		add_addr(o, "target", &f->decision.target);
+	add_text(o, "verdict", tell_verdict(f->decision.verdict));
 	add_text(o, "rule", f->decision.rule);
+	if (f->process) {
+		char who[4 * PROCESS_NAME_MAX + 16];
+		size_t n = utf8_escape(who, 4 * PROCESS_NAME_MAX, f->process->name);
+
+		snprintf(who + n, sizeof(who) - n, "[%d]", (int)f->process->pid);
+		add_text(o, "process", who);
+	}
 	cJSON_AddNumberToObject(o, "age", ev_now(i->gate->tun->loop) - f->times.asked);
 	cJSON_AddNumberToObject(o, "up", (double)f->bytes_up);
 	cJSON_AddNumberToObject(o, "down", (double)f->bytes_down);

@@ -13,6 +13,7 @@
 #include "preflight.h"
 #include "report.h"
 #include "tools.h"
+#include "top.h"
 
 /* A first word that is no command to run. Behind "--" it is one all the same. */
 struct subcommand {
@@ -39,6 +40,12 @@ static int run_console(struct options *o, const struct inherit *inherit)
 {
 	UNUSED(inherit);
 	return console_run(o->argc, o->argv);
+}
+
+static int run_top(struct options *o, const struct inherit *inherit)
+{
+	UNUSED(inherit);
+	return top_run(o->argc, o->argv);
 }
 
 static int run_test(struct options *o, const struct inherit *inherit)
@@ -75,6 +82,7 @@ static const struct subcommand subcommands[] = {
 	{"lua-init", "lua-init [DIR]", run_lua_init},
 	{"report", "report LOG.jsonl [-o PAGE.html]", run_report},
 	{"test", "test [-v] [--coverage] FILE...", run_test},
+	{"top", "top [--pid PID]", run_top},
 };
 
 static const struct subcommand *subcommand(const char *name)
