@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "core/drain.h"
+#include "core/log.h"
+#include "spec/support/virtual_time.h"
+
+static struct {
+	struct ev_loop *loop;
+	struct drain drain;
+	size_t left;       /* connections that owe bytes */
+	uint64_t progress; /* a byte moved: another number */
+	int done;
+} t;
+
+static size_t pending(void *arg, uint64_t *progress)
+{
+	assert_ptr_equal(arg, &t);
+	*progress = t.progress;
+	return t.left;
+}
+
+static void on_done(void *arg)
+{
+	assert_ptr_equal(arg, &t);
+	t.done++;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	log_set_level(LOG_LEVEL_ERROR);
+	memset(&t, 0, sizeof(t));
+	t.loop = ev_loop_new(EVFLAG_AUTO);
+	return t.loop ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	drain_stop(&t.drain);
+	drain_stop(&t.drain); /* safe */
+	ev_loop_destroy(t.loop);
+	return 0;
+}
+
+static int start(int diag)
+{
+	ev_now_update(t.loop);
+	return drain_start(&t.drain, t.loop, diag, pending, on_done, &t);
+}
+
+static void nothing_pending_is_not_waited_for(void **state)
+{
+	int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+
+	(void)state;
+	assert_int_equal(start(-1), 1);
+	assert_int_equal(start(fd), 1);
+	assert_int_equal(fcntl(fd, F_GETFD), -1); /* it was taken */
+	advance(t.loop, 60);
+	assert_int_equal(t.done, 0);
+}
+
+static void it_ends_with_the_last_byte_and_says_so_once(void **state)
+{
+	(void)state;
+	t.left = 2;
+	assert_int_equal(start(-1), 0);
+	advance(t.loop, 1);
+	assert_int_equal(t.done, 0);
+	t.left = 0;
+	advance(t.loop, 1);
+	advance(t.loop, 60);
+	assert_int_equal(t.done, 1);
+}
+
+static void who_moves_a_byte_now_and_then_is_waited_for(void **state)
+{
+	(void)state;
+	t.left = 1;
+	assert_int_equal(start(-1), 0);
+	for (int i = 0; i < 20; i++) {
+		t.progress++;
+		advance(t.loop, 9);
+	}
+	assert_int_equal(t.done, 0);
+	advance(t.loop, 11);
+	assert_int_equal(t.done, 1);
+}
+
+static void who_stops_it_hears_nothing(void **state)
+{
+	int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+
+	(void)state;
+	t.left = 1;
+	assert_int_equal(start(fd), 0);
+	drain_stop(&t.drain);
+	t.left = 0;
+	advance(t.loop, 60);
+	assert_int_equal(t.done, 0);
+	assert_int_equal(fcntl(fd, F_GETFD), -1);
+}
+
+static void a_kernel_that_cannot_be_asked_keeps_nobody(void **state)
+{
+	int pair[2];
+
+	(void)state;
+	/* It takes the question, and what comes back is no answer: the other end has gone. */
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
+	close(pair[1]);
+	assert_int_equal(start(pair[0]), 1);
+	assert_int_equal(fcntl(pair[0], F_GETFD), -1);
+}
+
+#define drain_test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		drain_test(nothing_pending_is_not_waited_for),
+		drain_test(it_ends_with_the_last_byte_and_says_so_once),
+		drain_test(who_moves_a_byte_now_and_then_is_waited_for),
+		drain_test(who_stops_it_hears_nothing),
+		drain_test(a_kernel_that_cannot_be_asked_keeps_nobody),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
