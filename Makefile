@@ -18,7 +18,7 @@ PACKAGES_TEST = libcmocka-dev lua-busted lua-check clang clang-tidy clang-format
 	lintian zsh fish \
 	dropbear-bin openssh-client bind9-dnsutils dnsmasq-base iperf3 python3 less \
 	busybox-static microsocks tinyproxy-bin libwrap0 tshark chromium \
-	openssl apt python3-pip
+	openssl apt python3-pip python3-prometheus-client
 PACKAGES_BENCH = passt slirp4netns
 
 # --- flags ---------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "file.h"
@@ -56,6 +57,17 @@ int cover_directory(const char *dir)
 	const char *options = "mode=755,size=4k,nr_inodes=2";
 
 	return mount("nsnet", dir, "tmpfs", SAFE | MS_RDONLY, options) == -1 ? -errno : 0;
+}
+
+int cover(const char *path)
+{
+	struct stat st;
+
+	if (lstat(path, &st) == -1)
+		return -errno;
+	if (S_ISDIR(st.st_mode))
+		return cover_directory(path);
+	return mount("/dev/null", path, NULL, MS_BIND, NULL) == -1 ? -errno : 0;
 }
 
 static int mount_files(const char *dir)

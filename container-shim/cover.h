@@ -13,6 +13,9 @@
 /* Covers @dir by an empty directory that nobody can write. 0 or -errno. */
 int cover_directory(const char *dir);
 
+/* The same for what may be no directory: a file or socket is covered by /dev/null. */
+int cover(const char *path);
+
 /* Lets resolv.conf name the @dns servers (NULL-terminated, textual addresses),
  * with the search and options lines of the host's file, at every path by which
  * it is reached; and covers the sockets of name service daemons, which would

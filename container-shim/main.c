@@ -175,7 +175,7 @@ static int step_listen(struct shim *s)
 static int step_hide(struct shim *s)
 {
 	for (size_t i = 0; s->options.hide[i]; i++) {
-		int err = cover_directory(s->options.hide[i]);
+		int err = cover(s->options.hide[i]);
 
 		if (err)
 			return err;

@@ -35,7 +35,7 @@ static const char usage[] =
 	"  --dns ADDR       nameserver for resolv.conf; may be repeated\n"
 	"  --listen PORT    listen on the namespace's loopback and send the sockets;\n"
 	"                   may be repeated\n"
-	"  --hide DIR       cover DIR by an empty directory; may be repeated\n"
+	"  --hide PATH      cover a directory or file by an empty one; may be repeated\n"
 	"  --root           appear as root inside\n"
 	"  --keep-caps      keep the capabilities of the namespace (implies --root)\n"
 	"  --no-unshare     set up the namespaces that we are in\n"

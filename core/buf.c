@@ -63,6 +63,11 @@ size_t buf_used(void)
 	return used;
 }
 
+size_t buf_limit(void)
+{
+	return limit;
+}
+
 void buf_set_limit(size_t bytes)
 {
 	limit = bytes;

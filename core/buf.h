@@ -42,6 +42,7 @@ void buf_put(struct buf *b);
 /* Memory in somebody's hands now, in bytes, and the limit (256 MiB unless set) above which
  * flows that hold more than their share must let go (buf_pressure). */
 size_t buf_used(void);
+size_t buf_limit(void);
 void buf_set_limit(size_t bytes);
 
 /* True if the pool is over its limit and a holder of @held bytes among @holders

@@ -4,8 +4,6 @@
 #include <cjson/cJSON.h>
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,16 +15,13 @@
 
 #include "base.h"
 #include "log.h"
+#include "peer.h"
 
 /* Names. A socket appears under its name only once somebody listens, since whoever finds one that
  * nobody answers at removes it: it is bound as .PID-N, listened at, and then linked to PID.sock,
  * or PID-N.sock where that is taken (by a process of another pid namespace). */
 #define NAMES_MAX 16
 #define BOUND_OLD_S 60 /* an unfinished name is somebody's who died after so long */
-
-#ifndef SO_PEERPIDFD
-#define SO_PEERPIDFD 77 /* Linux 6.5 */
-#endif
 
 struct client {
 	struct list link;
@@ -178,61 +173,6 @@ static int listen_in(struct control *c, const char *dir)
 		rc = publish_name(c, dir, bound);
 	unlink(bound);
 	return rc;
-}
-
-/* ---- who asks ---- */
-
-/* The first bytes of a file. False: it cannot be read. */
-static bool read_head(const char *path, char text[64])
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd == -1 ? -1 : read(fd, text, 63);
-
-	if (fd != -1)
-		close(fd);
-	text[n > 0 ? n : 0] = '\0';
-	return n > 0;
-}
-
-/* Each network namespace has files of its own in /proc/PID/net, and a user namespace shows as
- * another map of users. Unlike /proc/PID/ns anybody may look at both, so this works from inside
- * the cage (landlock.h), and for root. */
-static bool same_namespace(pid_t pid)
-{
-	char net[64], map[64], own_text[64], text[64];
-	struct stat own, other;
-
-	snprintf(net, sizeof(net), "/proc/%d/net/dev", (int)pid);
-	snprintf(map, sizeof(map), "/proc/%d/uid_map", (int)pid);
-	return stat("/proc/self/net/dev", &own) == 0 && stat(net, &other) == 0 &&
-		own.st_dev == other.st_dev && own.st_ino == other.st_ino &&
-		read_head("/proc/self/uid_map", own_text) && read_head(map, text) &&
-		strcmp(own_text, text) == 0;
-}
-
-/* Whoever connected must be outside every namespace of ours. Its pid could be another's by now: if
- * the kernel gives us a handle, it has to live still after we looked. */
-static bool is_welcome(int fd, pid_t *pid)
-{
-	struct ucred peer = {0};
-	socklen_t len = sizeof(peer);
-	struct pollfd handle = {.fd = -1, .events = POLLIN};
-	bool welcome;
-
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == -1)
-		return false;
-	*pid = peer.pid;
-	if (peer.pid <= 0 || (peer.uid != geteuid() && peer.uid != 0))
-		return false;
-	len = sizeof(handle.fd);
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &handle.fd, &len) == -1) {
-		if (errno != ENOPROTOOPT && errno != EINVAL)
-			return false; /* it has ended */
-		return same_namespace(peer.pid);
-	}
-	welcome = same_namespace(peer.pid) && poll(&handle, 1, 0) == 0;
-	close(handle.fd);
-	return welcome;
 }
 
 /* ---- clients ---- */
@@ -404,7 +344,7 @@ static void control_on_client(struct ev_loop *loop, ev_io *w, int revents)
 	UNUSED(revents);
 	if (fd == -1)
 		return;
-	if (!is_welcome(fd, &pid)) {
+	if (!peer_welcome(fd, &pid)) {
 		if (log_limit_pass(&limit, &missed))
 			log_warn("control: refused process %d: it is in another user namespace, or "
 				 "cannot be looked at",

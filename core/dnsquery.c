@@ -62,6 +62,7 @@ static void query_tell(struct dnsquery *q, const uint8_t *msg, size_t len)
 		return;
 	q->told = true;
 	q->took = now() - q->started;
+	q->pool->verdicts[q->decision.verdict]++;
 	if (policy && policy->observers)
 		observe_question(policy->observers, q, msg, len);
 }

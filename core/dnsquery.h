@@ -59,12 +59,13 @@ struct dnsquery_pool {
 	struct list bucket[DNSQUERY_BUCKETS]; /* all queries, by the child's identifier */
 	size_t count;
 	uint64_t asked, answered;
-	uint64_t denied, dropped; /* by policy */
-	uint64_t malformed;       /* no DNS question at all: no answer was due */
-	uint64_t repeated;        /* the child asked again before the answer: one is enough */
-	uint64_t overflow;        /* more than DNSQUERY_MAX */
-	uint64_t failed;          /* no server answered: SERVFAIL from us */
-	uint64_t rcode[16];       /* answers to the child, by what they say */
+	uint64_t denied, dropped;           /* by policy */
+	uint64_t verdicts[VERDICT_VIA + 1]; /* of questions that have ended; NONE: before any */
+	uint64_t malformed;                 /* no DNS question at all: no answer was due */
+	uint64_t repeated;  /* the child asked again before the answer: one is enough */
+	uint64_t overflow;  /* more than DNSQUERY_MAX */
+	uint64_t failed;    /* no server answered: SERVFAIL from us */
+	uint64_t rcode[16]; /* answers to the child, by what they say */
 };
 
 struct dnsquery {

@@ -18,11 +18,13 @@
 #include "control.h"
 #include "drain.h"
 #include "engine.h"
+#include "exporter.h"
 #include "follow.h"
 #include "forward.h"
 #include "inspect.h"
 #include "log.h"
 #include "logs.h"
+#include "metrics.h"
 #include "rules.h"
 
 /* Connections by -L at a time; each takes two descriptors. */
@@ -44,6 +46,8 @@ struct host {
 	struct inspect inspect;
 	struct logs logs;
 	uint16_t forward_ports[FORWARD_PORTS];
+	struct metrics metrics;
+	struct exporter exporter; /* --metrics */
 	int status;
 };
 
@@ -127,6 +131,29 @@ static void open_control(struct host *h)
 	inspect_init(&h->inspect, &h->control);
 	rules_control(&h->rules, &h->control);
 	publish_control(&h->engine.publish, &h->control);
+	metrics_control(&h->metrics, &h->control);
+}
+
+static char *expose(void *arg, size_t *len)
+{
+	return metrics_text(arg, len);
+}
+
+/* --metrics. 0, or the exit status after a message. */
+static int open_exporter(struct host *h)
+{
+	const char *path = h->o->metrics;
+	int rc = path
+		? exporter_open(&h->exporter, h->loop, path, METRICS_TYPE, expose, &h->metrics)
+		: 0;
+
+	if (rc < 0) {
+		log_error("--metrics %s: %s; give a path for a new socket", path, strerror(-rc));
+		return EXIT_NO_OUTPUT;
+	}
+	if (path && cage_allow(&h->cage, LANDLOCK_REMOVE, h->exporter.path) < 0)
+		log_info("the socket %s will stay when this ends", path);
+	return 0;
 }
 
 /* ---- building ---- */
@@ -170,7 +197,8 @@ static int start_child(struct host *h, const struct inherit *inherit)
 	const struct options *o = h->o;
 	char dns4[ADDR_TEXT_MAX], dns6[ADDR_TEXT_MAX];
 	char dirs[CONTROL_DIRS_MAX][PATH_MAX];
-	const char *hide[CONTROL_DIRS_MAX + 1] = {NULL};
+	const char *hide[CONTROL_DIRS_MAX + 2] = {NULL};
+	size_t hidden;
 	struct child_options c = {
 		.shim =
 			{
@@ -197,8 +225,11 @@ static int start_child(struct host *h, const struct inherit *inherit)
 	c.shim.dns4 = addr_format(&a, false, dns4);
 	a = engine_dns(&h->engine, 6);
 	c.shim.dns6 = addr_format(&a, false, dns6);
-	for (size_t i = control_dirs(dirs, true); i-- > 0;)
+	hidden = control_dirs(dirs, true);
+	for (size_t i = 0; i < hidden; i++)
 		hide[i] = dirs[i];
+	if (h->exporter.loop)
+		hide[hidden] = h->exporter.path;
 	fd = child_start(&h->child, h->loop, &c);
 	if (fd >= 0)
 		logs_identify(&h->logs, h->child.shim.diag, h->child.shim.pid);
@@ -351,7 +382,14 @@ static void run(struct host *h, const struct inherit *inherit)
 {
 	int tun_fd;
 
+	h->metrics = (struct metrics){.gate = &h->engine.gate,
+		.logs = &h->logs,
+		.rules = &h->rules,
+		.started = ev_now(h->loop)};
 	open_control(h); /* before the child: its directory is hidden from there */
+	h->status = open_exporter(h);
+	if (h->status)
+		return;
 	tun_fd = h->attached ? attach(h, inherit) : start_child(h, inherit);
 	if (tun_fd < 0) {
 		h->status = EXIT_PREFLIGHT;
@@ -398,6 +436,7 @@ int host_run(const struct options *o, const struct inherit *inherit)
 		if (h.status == 0)
 			run(&h, inherit);
 		logs_close(&h.logs, h.status);
+		exporter_close(&h.exporter);
 		control_close(&h.control);
 		rules_free(&h.rules);
 		cage_fini(&h.cage);

@@ -77,6 +77,7 @@ struct options {
 	const char *log, *log_json; /* a path, "-", "fd:N"; NULL = none */
 	bool summary;               /* at the end, and on SIGUSR1 */
 	const char *learn;          /* NULL: none */
+	const char *metrics;        /* path of a socket; NULL = none */
 	bool no_who;                /* logs do not ask which process it was */
 
 	const char *pcap;                /* NULL = no capture */

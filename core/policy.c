@@ -167,10 +167,33 @@ static void settle(struct policy *p, struct flow *f, enum verdict v)
 		policy_conclude(p, f);
 }
 
+size_t policy_network(const struct flow *f)
+{
+	return f->key.proto == IPPROTO_TCP ? 0 : f->key.proto == IPPROTO_UDP ? 1 : 2;
+}
+
+static void count_verdict(struct policy *p, const struct flow *f)
+{
+	const enum verdict v = f->decision.verdict;
+
+	if (v < ARRAY_LEN(p->counts.verdicts[0]))
+		p->counts.verdicts[policy_network(f)][v]++;
+}
+
+static void count_end(struct policy *p, const struct flow *f)
+{
+	const size_t n = policy_network(f);
+
+	p->counts.ends[n][f->cause]++;
+	p->counts.up[n] += f->bytes_up;
+	p->counts.down[n] += f->bytes_down;
+}
+
 void policy_conclude(struct policy *p, struct flow *f)
 {
 	const struct decision *d = &f->decision;
 
+	count_verdict(p, f);
 	switch (d->verdict) {
 	case VERDICT_DENY:
 		p->denied++;
@@ -208,6 +231,7 @@ bool policy_still_allows(struct policy *p, struct flow *f)
 	deny_by_guard(d, class);
 	d->verdict = VERDICT_DENY; /* visibly, whatever it has become */
 	p->denied++;
+	count_verdict(p, f);
 	report(p, f);
 	return false;
 }
@@ -238,6 +262,7 @@ static enum verdict judge_late(struct policy *p, struct flow *f, enum verdict v,
 		return VERDICT_ALLOW;
 	}
 	p->denied++;
+	count_verdict(p, f);
 	return VERDICT_DENY;
 }
 
@@ -392,6 +417,7 @@ void policy_end(struct policy *p, struct flow *f, enum flow_cause cause, ev_tsta
 	flow_set_state(f, FLOW_STATE_ENDED);
 	f->cause = cause;
 	f->times.ended = now;
+	count_end(p, f);
 	if (p->observers)
 		observe_ended(p->observers, f);
 	if (f->asked && p->hooks->close)

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "flow.h"
 #include "guard.h"
@@ -32,6 +33,16 @@ struct errand_ops {
 	void (*end)(void *arg, struct flow *f);
 };
 
+/* What policy has done, for those who ask later. The first index is policy_network(). */
+#define POLICY_NETWORKS 3 /* tcp, udp, icmp */
+struct policy_counts {
+	uint64_t verdicts[POLICY_NETWORKS][VERDICT_VIA + 1]; /* a late denial is one more */
+	uint64_t ends[POLICY_NETWORKS][FLOW_CAUSE_ABORTED + 1];
+	uint64_t up[POLICY_NETWORKS], down[POLICY_NETWORKS]; /* bytes of flows that have ended */
+};
+
+size_t policy_network(const struct flow *f);
+
 struct policy {
 	const struct hooks *hooks;  /* borrowed; NULL = allow all */
 	struct guard *guard;        /* borrowed */
@@ -50,6 +61,7 @@ struct policy {
 	bool default_deny;
 	bool dry_run; /* decide and log, but allow */
 	uint64_t allowed, denied, dropped;
+	struct policy_counts counts;
 };
 
 /* Asks for @f (state ASKED). Returns true if f->decision is final now: verdict ALLOW (target

@@ -99,11 +99,27 @@ int rules_load(struct rules *r, const struct options *o, struct ev_loop *loop,
 
 static int reload(struct rules *r)
 {
+	const uint64_t errors = lua_host_errors(r->lua);
 	int status = lua_host_reload(r->lua);
 
-	if (status == 0) /* else it has said what stays in force */
+	if (status == 0) { /* else it has said what stays in force */
+		r->reloads++;
+		r->errors += errors;
 		log_warn("the rules were loaded again");
+	} else {
+		r->reloads_failed++;
+	}
 	return status;
+}
+
+uint64_t rules_errors(const struct rules *r)
+{
+	return r->errors + (r->lua ? lua_host_errors(r->lua) : 0);
+}
+
+size_t rules_memory(const struct rules *r)
+{
+	return r->lua ? lua_host_memory(r->lua) : 0;
 }
 
 bool rules_reload(struct rules *r)

@@ -4,6 +4,8 @@
 
 #include <ev.h>
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include "cage.h"
 #include "control.h"
@@ -22,6 +24,8 @@ struct rules {
 	struct lua_host *lua; /* owned; NULL: no script */
 	struct cage *cage;    /* borrowed */
 	struct watch watch;
+	uint64_t reloads, reloads_failed;
+	uint64_t errors; /* of scripts that were loaded before */
 };
 
 /* The best known name of a flow's destination, or NULL. */
@@ -39,6 +43,10 @@ int rules_start(struct rules *r);
 /* Loads the scripts again, and says whether the new rules or the old are in force. False: there is
  * no script. */
 bool rules_reload(struct rules *r);
+
+/* Errors of scripts since the start, and bytes that the Lua state holds; 0 without a script. */
+uint64_t rules_errors(const struct rules *r);
+size_t rules_memory(const struct rules *r);
 
 /* Adds the commands rules, lua and reload to @c. */
 void rules_control(struct rules *r, struct control *c);

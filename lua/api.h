@@ -85,7 +85,10 @@ void lua_host_each_rule(const struct lua_host *h, void (*fn)(void *arg, const st
  * CPU time or memory, and a message says so. */
 int lua_host_eval(struct lua_host *h, const char *line, char **text);
 
-/* Errors of scripts since the start. */
+/* Bytes that the Lua state in force holds. */
+size_t lua_host_memory(const struct lua_host *h);
+
+/* Errors of the scripts in force, since they were loaded. */
 unsigned long long lua_host_errors(const struct lua_host *h);
 
 #endif

@@ -207,6 +207,11 @@ int lua_host_add_code(struct lua_host *h, const char *name, const char *text)
 	return add(h, name, text);
 }
 
+size_t lua_host_memory(const struct lua_host *h)
+{
+	return h->current ? vm_memory(&h->current->vm) : 0;
+}
+
 unsigned long long lua_host_errors(const struct lua_host *h)
 {
 	return h->current ? h->current->vm.report.total : 0;
