@@ -125,25 +125,40 @@ struct addr engine_dns(const struct engine *e, unsigned version)
 
 /* ---- what carries ---- */
 
-static void set_limits(struct engine *e)
+/* Each flow is a descriptor. What is asked for, or as many as there are: then connections get what
+ * is left, or half, and nobody can take those that control and callers need. */
+static void share_fds(struct engine *e)
 {
 	const struct engine_config *c = &e->config;
 	const size_t fds = c->fds > 1 << 20 ? 1 << 20 : c->fds;
 	const size_t others = c->max_flows + e->ping.set.max + FDS_RESERVED;
+	const size_t some = fds > 2 * FDS_RESERVED ? fds - FDS_RESERVED : fds / 2;
 
 	e->conns.max = c->max_conns;
-	if (c->max_conns + others > fds) {
-		e->conns.max = fds > 2 * others ? fds - others : fds / 2;
-		log_info("at most %zu connections at a time: the limit of open files is %zu "
-			 "(ulimit -Hn)",
-			e->conns.max, fds);
+	e->udp.set.max = e->visits.max = c->max_flows;
+	if (c->max_conns + others <= fds)
+		return;
+	if (fds > 2 * others) {
+		e->conns.max = fds - others;
+	} else {
+		e->conns.max = MIN(c->max_conns, some / 2);
+		e->udp.set.max = e->visits.max = MIN(c->max_flows, some / 4);
+		e->ping.set.max = MIN(e->ping.set.max, some / 8);
 	}
+	log_info("at most %zu connections and %zu UDP flows at a time: the limit of open files is "
+		 "%zu (ulimit -Hn)",
+		e->conns.max, e->udp.set.max, fds);
+}
+
+static void set_limits(struct engine *e)
+{
+	const struct engine_config *c = &e->config;
+
+	share_fds(e);
 	e->conns.idle_s = c->tcp_idle_s;
 	e->conns.dial_timeout_s = c->dial_timeout_s;
 	e->conns.keepalive_s = (int)c->keepalive_s;
-	e->udp.set.max = c->max_flows;
 	e->udp.set.idle_s = c->udp_idle_s;
-	e->visits.max = c->max_flows;
 	e->visits.idle_s = c->udp_idle_s;
 	buf_set_limit(c->memory);
 }

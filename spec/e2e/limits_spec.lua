@@ -79,4 +79,26 @@ describe("limits:", function()
     local held, alive = answer.out:match("held (%d+)"), answer.out:match("alive (%d+)")
     assert.equal(held, alive)
   end)
+
+  it("UDP flows leave the descriptors that the control socket and callers need", function()
+    local env = { XDG_RUNTIME_DIR = "/run/lab/home" }
+    local words = L:wrap({ "python3", "-BSc", "import socket, time\n"
+      .. "server = socket.create_server(('0.0.0.0', 9000))\n"
+      .. "sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+      .. "for n in range(200): sock.sendto(b'x', ('203.0.113.203', 20000 + n))\n"
+      .. "print('held', flush=True)\ntime.sleep(60)" }, { args = { "-p", "8080:9000" } })
+    local job = L:spawn_host({ "sh", "-c", "ulimit -n 64; exec \"$@\"", "sh", unpack(words) },
+      { env = env })
+    job:expect("held")
+    local answer = L:run({}, { env = env, bound = 5,
+      args = { "ctl", "--pid", tostring(job:pid()), "stats" } }):exits(0).out
+    local open, evicted = answer:match("udp%.open: (%d+).-udp%.evicted: (%d+)")
+    assert.equal(200, open + evicted, answer)
+    assert.is_true(open + 0 >= 4, answer)
+    L:host({ "python3", "-BS", "/run/repo/spec/support/client.py", "connect", "127.0.0.1", "8080",
+      "5" }):says("connected")
+    assert.equal("", job:err())
+    job:kill("TERM")
+    job:wait()
+  end)
 end)

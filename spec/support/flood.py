@@ -222,4 +222,5 @@ def main(kind, count):
     time.sleep(100)
 
 
-main(*sys.argv[1:])
+if __name__ == "__main__":
+    main(*sys.argv[1:])

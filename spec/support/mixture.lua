@@ -69,7 +69,7 @@ function mixture:round(fault)
   self.job:kill("HUP")
   assert(lab.eventually(function()
     return select(2, self.job:err():gsub("loaded again", "")) == self.reloads
-  end), self.job:err())
+  end), "no reload: " .. self.job:err():sub(-500))
   self:end_pings()
   self.rounds = self.rounds + 1
   self.job:expect("rounds=" .. self.rounds .. " ", 120)
