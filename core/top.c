@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -21,6 +23,7 @@
 
 #define EXIT_USAGE 2
 #define REFRESH_S 1.0
+#define PATIENCE_S 5 /* who has not answered then is stopped, or busy */
 #define TEXT_MAX 256
 #define HEAD_ROWS 3
 #define WIDTH_OTHERS 83 /* of all columns but the destination */
@@ -147,13 +150,15 @@ static void note_rates(const struct top *t, struct row *r)
 static int look(struct top *t)
 {
 	char *line = ctl_ask(t->fd, "connections", NULL);
+	const bool late = !line && errno == EAGAIN;
 	cJSON *reply = line ? cJSON_Parse(line) : NULL, *o;
 	const cJSON *list = cJSON_GetObjectItemCaseSensitive(reply, "connections");
 	struct row *row = calloc((size_t)cJSON_GetArraySize(list) + 1, sizeof(*row));
 
 	free(line);
 	if (!cJSON_IsArray(list) || !row) {
-		clean(t->said, sizeof(t->said), text_of(reply, "error"));
+		clean(t->said, sizeof(t->said),
+			late ? "the program does not answer" : text_of(reply, "error"));
 		cJSON_Delete(reply);
 		free(row);
 		return EXIT_NOBODY;
@@ -458,6 +463,7 @@ int top_run(int argc, char **argv)
 		{"pid", required_argument, NULL, 'p'},
 		{NULL, 0, NULL, 0},
 	};
+	const struct timeval patience = {.tv_sec = PATIENCE_S};
 	struct top t = {0};
 	bool wrong = false;
 	long pid = 0;
@@ -478,6 +484,8 @@ int top_run(int argc, char **argv)
 	t.fd = ctl_find("top", pid);
 	if (t.fd < 0)
 		return -t.fd;
+	setsockopt(t.fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	setsockopt(t.fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
 	status = run(&t);
 	close(t.fd);
 	return status;

@@ -61,6 +61,14 @@ describe("nsnet-host top", function()
     L:run({}, { args = { "top", "--pid", "x" }, env = env }):exits(2)
   end)
 
+  it("does not wait for ever for one that is stopped", function()
+    local job = running(lab.v4.world)
+    job:kill("STOP")
+    L:run({}, { args = { "top" }, env = env }):exits(69):complains("top: the program does not answer")
+    job:kill("CONT")
+    stop(job)
+  end)
+
   it("shows it anew, sorts, follows the size, ends one and gives the terminal back", function()
     local job = running(lab.v4.world)
     on_terminal [[
