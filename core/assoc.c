@@ -474,7 +474,7 @@ void assoc_set_fini(struct assoc_set *s)
 
 	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
 		while ((e = expiry_first(all[i])))
-			assoc_free(container_of(e, struct assoc, expiry), FLOW_CAUSE_ABORTED);
+			assoc_free(container_of(e, struct assoc, expiry), FLOW_CAUSE_LEFT_OPEN);
 		expiry_fini(all[i]);
 	}
 	dgram_rx_fini(&s->rx);

@@ -121,7 +121,7 @@ void conns_fini(struct conns *cs)
 		struct flow *f = container_of(e, struct flow, all);
 
 		if (conn_is(f))
-			conn_end(conn_of(f), FLOW_CAUSE_ABORTED);
+			conn_end(conn_of(f), FLOW_CAUSE_LEFT_OPEN);
 	}
 }
 

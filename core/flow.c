@@ -150,6 +150,7 @@ const char *flow_cause_name(enum flow_cause c)
 		[FLOW_CAUSE_IDLE] = "idle",
 		[FLOW_CAUSE_EVICTED] = "evicted",
 		[FLOW_CAUSE_ABORTED] = "aborted",
+		[FLOW_CAUSE_LEFT_OPEN] = "left open",
 	};
 
 	return c < ARRAY_LEN(name) ? name[c] : "?";

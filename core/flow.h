@@ -52,7 +52,8 @@ enum flow_cause {
 	FLOW_CAUSE_DIAL_FAILED, /* error in flow->error */
 	FLOW_CAUSE_IDLE,        /* idle limit */
 	FLOW_CAUSE_EVICTED,     /* made room for another */
-	FLOW_CAUSE_ABORTED,     /* by a script, or by the host's end */
+	FLOW_CAUSE_ABORTED,     /* by a script, or by who controls the host */
+	FLOW_CAUSE_LEFT_OPEN,   /* nobody ended it before the command's or the host's end */
 };
 
 const char *flow_cause_name(enum flow_cause c); /* "closed", "child reset", ... */

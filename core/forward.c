@@ -424,7 +424,7 @@ void forwards_stop(struct forwards *f)
 	if (!f->links.next)
 		return;
 	list_foreach (e, tmp, &f->links)
-		link_end(container_of(e, struct link, link), FLOW_CAUSE_ABORTED);
+		link_end(container_of(e, struct link, link), FLOW_CAUSE_LEFT_OPEN);
 	ev_timer_stop(f->loop, &f->sweep);
 }
 

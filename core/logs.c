@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "denial.h"
 #include "log.h"
 
 static int failed(const char *option, const char *to, int error)
@@ -148,6 +149,7 @@ void logs_close(struct logs *l, int status)
 
 	if (!l->policy)
 		return;
+	denial_finish();
 	logtext_close(&l->text);
 	logjson_close(&l->json, status);
 	capture_stop(&l->capture);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base.h"
+#include "denial.h"
 #include "log.h"
 #include "sidedoor.h"
 
@@ -40,48 +41,9 @@ static void deny_by_guard(struct decision *d, enum guard_class class)
 		guard_class_name(class));
 }
 
-/* A process names itself: what is not plain text could speak to the terminal. */
-static bool is_plain(const char *text)
+static void report(const struct policy *p, const struct flow *f, bool would)
 {
-	while (*text > ' ' && *text < 0x7f)
-		text++;
-	return !*text;
-}
-
-/* A denial is said even where nobody asked for a log; a drop, which is to be silent, is not. */
-static void report(struct policy *p, const struct flow *f)
-{
-	static struct log_limit limit = {.burst = 10};
-	const struct decision *d = &f->decision;
-	const char *verb = d->verdict == VERDICT_DENY ? "denied" : "dropped";
-	const bool guard = d->rule && strcmp(d->rule, "guard") == 0;
-	const char *name = p->name_of ? p->name_of(p->name_arg, f) : NULL;
-	const char *who = f->process && is_plain(f->process->name) ? f->process->name : NULL;
-	char text[FLOW_TEXT_MAX], about[320] = "";
-	unsigned long missed;
-
-	if (p->logged && !(guard && d->verdict == VERDICT_DENY))
-		return;
-	if (d->verdict == VERDICT_DROP && !log_enabled(LOG_LEVEL_INFO))
-		return;
-	if (!log_limit_pass(&limit, &missed))
-		return;
-	if (missed)
-		log_warn("%lu more denials are not shown; see --log", missed);
-	if (name || who)
-		snprintf(about, sizeof(about), " (%s%s%s)", name ? name : "",
-			!who           ? ""
-				: name ? ", by "
-				       : "by ",
-			who ? who : "");
-	if (guard && d->verdict == VERDICT_DENY)
-		log_warn("%s %s%s: %s is closed to the command; name the address in a rule, or see "
-			 "--allow-host",
-			verb, flow_format(f, text), about, d->reason);
-	else
-		log_warn("%s %s%s by %s%s%s", verb, flow_format(f, text), about,
-			d->rule ? d->rule : "a rule", d->reason ? ": " : "",
-			d->reason ? d->reason : "");
+	denial_say(f, p->name_of ? p->name_of(p->name_arg, f) : NULL, p->logged, would);
 }
 
 static ev_tstamp policy_now(const struct policy *p)
@@ -155,7 +117,7 @@ static void settle(struct policy *p, struct flow *f, enum verdict v)
 	if (v == VERDICT_NONE)
 		settle_default(p, f);
 	if (p->dry_run && (d->verdict == VERDICT_DENY || d->verdict == VERDICT_DROP)) {
-		report(p, f);
+		report(p, f, true);
 		d->would = d->verdict;
 		d->verdict = VERDICT_ALLOW;
 	}
@@ -197,11 +159,11 @@ void policy_conclude(struct policy *p, struct flow *f)
 	switch (d->verdict) {
 	case VERDICT_DENY:
 		p->denied++;
-		report(p, f);
+		report(p, f, false);
 		break;
 	case VERDICT_DROP:
 		p->dropped++;
-		report(p, f);
+		report(p, f, false);
 		break;
 	default:
 		p->allowed++;
@@ -232,7 +194,7 @@ bool policy_still_allows(struct policy *p, struct flow *f)
 	d->verdict = VERDICT_DENY; /* visibly, whatever it has become */
 	p->denied++;
 	count_verdict(p, f);
-	report(p, f);
+	report(p, f, false);
 	return false;
 }
 
@@ -255,7 +217,7 @@ static enum verdict judge_late(struct policy *p, struct flow *f, enum verdict v,
 	now->reason = d->reason;
 	now->style = DENY_STYLE_RESET;
 	now->verdict = VERDICT_DENY;
-	report(p, f);
+	report(p, f, p->dry_run);
 	if (p->dry_run) {
 		now->would = VERDICT_DENY;
 		now->verdict = VERDICT_ALLOW;

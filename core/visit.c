@@ -380,7 +380,7 @@ void visits_init(struct visits *vs, struct ev_loop *loop, struct tun *tun, struc
 	expiry_init(&vs->denied, loop, &denied_s, visit_on_due);
 }
 
-static void end_all(struct visits *vs, const struct visit_port *port)
+static void end_all(struct visits *vs, const struct visit_port *port, enum flow_cause cause)
 {
 	struct list *e, *tmp;
 
@@ -388,18 +388,18 @@ static void end_all(struct visits *vs, const struct visit_port *port)
 		struct flow *f = container_of(e, struct flow, all);
 
 		if (f->ops == &visit_ops && (!port || visit_of(f)->port == port))
-			visit_free(visit_of(f), FLOW_CAUSE_ABORTED);
+			visit_free(visit_of(f), cause);
 	}
 }
 
 void visit_close(struct visits *vs, struct visit_port *port)
 {
-	end_all(vs, port);
+	end_all(vs, port, FLOW_CAUSE_ABORTED);
 }
 
 void visits_fini(struct visits *vs)
 {
-	end_all(vs, NULL);
+	end_all(vs, NULL, FLOW_CAUSE_LEFT_OPEN);
 	expiry_fini(&vs->active);
 	expiry_fini(&vs->denied);
 }

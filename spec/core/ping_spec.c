@@ -101,7 +101,7 @@ static void counts_payload(void **state)
 	ping_fini(&w.ping);
 	assert_int_equal(w.up, 56);
 	assert_int_equal(w.down, 56);
-	assert_int_equal(w.cause, FLOW_CAUSE_ABORTED);
+	assert_int_equal(w.cause, FLOW_CAUSE_LEFT_OPEN);
 }
 
 static void drops_replies_of_strangers(void **state)

@@ -86,6 +86,23 @@ describe("the log", function()
       client({ "connect", "203.0.113.1", "7001" }, { args = { "--dry-run", "--default",
         "deny" } }):says("connected")
       assert.equal("allow deny default", flow("true", [["\(.verdict) \(.would) \(.rule)"]]))
+      client({ "connect", "203.0.113.1", "7001" }, { args = { "--dry-run", "--default",
+        "deny", "--no-who" } })
+        :complains("would be denied: tcp %S+ %-> 203.0.113.1:7001 by default")
+    end)
+
+    it("tells what nobody had ended when the command did", function()
+      L:run({ "bash", "-c", "exec 3<>/dev/tcp/203.0.113.1/7001; echo x >/dev/udp/203.0.113.1/7001; "
+        .. "echo y >&3; read line <&3" }, { args = { "--log-json", JSON } }):exits(0)
+      assert.equal("left open", flow([[.network == "udp"]], ".end"))
+    end)
+
+    it("says at the end how many denials it did not tell of", function()
+      local r = L:run({ "bash", "-c", "for i in {1..200}; do (: </dev/tcp/203.0.113.1/$i); done" },
+        { args = { "--default", "deny", "--no-who" } })
+      local told, rest = select(2, r.err:gsub(": denied tcp", "")), 0
+      for n in r.err:gmatch("nsnet%-host: (%d+) more denials are not shown") do rest = rest + n end
+      assert.equal(200, told + rest)
     end)
 
     it("has datagrams and echoes", function()

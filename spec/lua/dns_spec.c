@@ -404,7 +404,7 @@ static void a_refusal_is_said_once_with_what_would_allow_it(void **state)
 	assert_string_equal(rig_log(&r), "");
 	assert_int_equal(ask(&r, "c.test"), DNSMSG_RCODE_REFUSED);
 	assert_has(rig_log(&r), "dns: c.test A denied");
-	advance(r.loop, DNSQUERY_SAID_S + 1);
+	advance(r.loop, DNSNEWS_SAID_S + 1);
 	assert_int_equal(ask(&r, "b.test"), DNSMSG_RCODE_REFUSED);
 	assert_has(rig_log(&r), "dns: b.test A denied");
 	assert_int_equal(asked_total, 0);
