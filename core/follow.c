@@ -144,6 +144,8 @@ static void follow_on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 int follow_start(struct follow *f, struct ev_loop *loop, struct publish *publish, int diag)
 {
 	memset(f, 0, sizeof(*f));
+	if (diag < 0)
+		return -EOPNOTSUPP;
 	f->diag = fcntl(diag, F_DUPFD_CLOEXEC, 3);
 	if (f->diag == -1)
 		return -errno;

@@ -46,7 +46,8 @@ struct follow {
 };
 
 /* Begins. @diag: a NETLINK_SOCK_DIAG socket of the namespace; its file description is shared with
- * the caller, who keeps @diag. @publish is borrowed. 0 or negative errno. */
+ * the caller, who keeps @diag; negative: the kernel has none. @publish is borrowed. 0 or negative
+ * errno. */
 int follow_start(struct follow *f, struct ev_loop *loop, struct publish *publish, int diag);
 
 /* Ends it; what is published stays so. Safe on a zeroed one. */

@@ -358,13 +358,13 @@ static void serve(struct host *h)
 	h->status = rc < 0 ? EXIT_PREFLIGHT : publish_ports(h);
 	if (h->status == 0)
 		h->status = rules_start(&h->rules);
-	if (h->status == 0) {
+	if (h->status == 0)
+		rc = follow(h);
+	if (h->status == 0 && rc == 0) {
 		rc = h->attached ? attach_go(&h->attach) : child_go(&h->child);
 		if (rc < 0)
 			log_error("cannot start the command: %s", strerror(-rc));
 	}
-	if (h->status == 0 && rc == 0)
-		rc = follow(h);
 	if (h->status == 0 && rc == 0)
 		rc = lock_up(h);
 	if (h->status == 0 && rc == 0)

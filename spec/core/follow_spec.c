@@ -229,6 +229,33 @@ static void keeps_all_while_it_cannot_ask(void **state)
 	close(pair[1]);
 }
 
+/* Somebody has said no to this one, for as long as it listens. */
+static void leaves_withdrawn_what_was_withdrawn(void **state)
+{
+	int fd;
+
+	NEEDS_WORLD;
+	fd = serve("0.0.0.0:9001", SOCK_STREAM);
+	rounds();
+	assert_int_equal(publish_remove(&publish, "127.0.0.1:9001:9001"), 0);
+	rounds();
+	assert_int_equal(count(), 0);
+	close(fd);
+	rounds();
+	fd = serve("0.0.0.0:9001", SOCK_STREAM);
+	world_until(has(4, 9001, false));
+	close(fd);
+}
+
+static void needs_a_kernel_that_tells(void **state)
+{
+	static struct follow f;
+
+	NEEDS_WORLD;
+	assert_int_equal(follow_start(&f, w.loop, &publish, -1), -EOPNOTSUPP);
+	follow_stop(&f);
+}
+
 static void publishes_so_many_and_no_more(void **state)
 {
 	static int fds[FOLLOW_PORTS + 5];
@@ -258,6 +285,8 @@ static const struct CMUnitTest tests[] = {
 	IT(does_without_what_is_published_by_name),
 	IT(waits_until_the_port_is_free),
 	IT(keeps_all_while_it_cannot_ask),
+	IT(leaves_withdrawn_what_was_withdrawn),
+	IT(needs_a_kernel_that_tells),
 	IT(publishes_so_many_and_no_more),
 };
 
