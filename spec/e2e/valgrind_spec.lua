@@ -12,7 +12,6 @@ describe("under valgrind", function()
 
   it("nothing is used or lost that should not be", function()
     L:serve_dns({ "203.0.113.53" }, "203.0.113.1")
-    local port = lab.port
     local rules = L:script([[
 local set = nsnet.cidrs { "203.0.113.2/32" }
 nsnet.rules { { domain = "other.test", nsnet.deny "no" } }
@@ -26,7 +25,8 @@ nsnet.every(0.2, function() nsnet.persist("p").n = 1 end)]])
     local client = "python3 -BS /run/repo/spec/support/client.py "
     local lines = { "echo ready; until [ -e /run/lab/home/on ]; do sleep 0.05; done" }
     for _, words in ipairs({ "exchange 203.0.113.1 7001 300000",
-      "fetch 2001:db8:2::1 7003 300000 fin", "fetch 203.0.113.1 7003 100000 rst", "upload 2001:db8:2::1 7002 300000",
+      "fetch 2001:db8:2::1 7003 300000 fin", "fetch 203.0.113.1 7003 100000 rst",
+      "upload 2001:db8:2::1 7002 300000",
       "many 203.0.113.1 7001 10 5000", "connect 203.0.113.1 7099", "connect 203.0.113.201 7001",
       "connect 203.0.113.2 7001", "exchange 203.0.113.9 7097 1000", "udp 2001:db8:2::1 7001 20000",
       "udp-closed 203.0.113.1 7099", "udp-many 203.0.113.1 7001 5" }) do
@@ -37,8 +37,8 @@ nsnet.every(0.2, function() nsnet.persist("p").n = 1 end)]])
     local words = L:wrap({ "sh", "-c", table.concat(lines, "\n") }, { args = { "--no-sandbox", "-s",
       rules, "--summary", "--log", "/run/lab/home/log", "--log-json", "/run/lab/home/json",
       "--pcap", "/run/lab/home/pcap", "-p", "8080:9000" } })
-    local job = L:spawn_host({ "valgrind", "--leak-check=full", "--log-file=/run/lab/home/valgrind.log",
-      unpack(words) }, { bound = 120 })
+    local job = L:spawn_host({ "valgrind", "--leak-check=full",
+      "--log-file=/run/lab/home/valgrind.log", unpack(words) }, { bound = 120 })
     job:expect("ready", 60)
     job:kill("HUP")
     assert.is_truthy(lab.eventually(function() return job:err():match("loaded again") end, 30))
