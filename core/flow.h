@@ -153,7 +153,9 @@ struct flow {
 	uint64_t bytes_up;   /* child to world, payload: see flow_count_up() */
 	uint64_t bytes_down; /* world to child */
 	struct decision decision;
-	char *host; /* owned: the destination's name when it was decided, if somebody observes */
+	/* Owned: the destination's name when it was decided, then the one that the first bytes were
+	 * judged by; if somebody observes. */
+	char *host;
 	struct process *process;   /* held; NULL: unknown. See policy_process() */
 	struct shape *shape;       /* owned; NULL = none; to be set before the flow is OPEN */
 	struct envelope *envelope; /* UDP: the same */

@@ -69,9 +69,23 @@ static char *visible_text(const struct preface *p)
 	return strdup(text);
 }
 
+/* Several names may have one address: those who look want the one that it was judged by. */
+static void note_host(struct connection *c)
+{
+	const struct preface *p = c->preface;
+	char *host = NULL;
+	if (c->rs->policy->observers && p->named && p->name[0])
+		host = strdup(p->name);
+	if (!host)
+		return;
+	free(c->flow->host);
+	c->flow->host = host;
+}
+
 enum verdict appeal_end(struct connection *c, enum verdict v, struct decision *d)
 {
 	c->judging = false;
+	note_host(c);
 	if (v == VERDICT_NONE && !c->rs->policy->default_deny && !c->at_door)
 		v = VERDICT_ALLOW;
 	if (v == VERDICT_NONE && c->at_door) {

@@ -127,6 +127,15 @@ describe("the log", function()
         "\(.name) \(.verdict) \(.rcode)"]])
     end)
 
+    it("has the name that the first bytes were judged by", function()
+      for _, name in ipairs { "b.test", "c.test" } do
+        L:run({ "curl", "-s", "-o", "/dev/null", "-4", "-H", "Host: " .. name, "http://a.test/" },
+          { args = { "--log-json", JSON, "-e", [[nsnet.rules {
+            { http_host = "b.test", nsnet.allow }, { http_host = "c.test", nsnet.deny } }]] } })
+        assert.equal(name, flow("true", ".host"))
+      end
+    end)
+
     it("is valid whatever the command calls itself", function()
       local evil = 'x"\\\n\27[31m\255\254\192'
       L:run({ "python3", "-BSc", [[
