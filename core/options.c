@@ -149,7 +149,7 @@ static const struct row rows[] = {
 		log_json),
 	FLAG(0, "summary", "what it all came to, at the end and on SIGUSR1", summary),
 	TEXT(0, "learn", "FILE", "write rules that allow what was seen, and nothing else", learn),
-	TEXT(0, "metrics", "PATH", "counters for Prometheus, by HTTP at a new unix socket", metrics),
+	TEXT(0, "metrics", "PATH", "counters for Prometheus: HTTP at a new unix socket", metrics),
 	FLAG(0, "no-who", "logs do not look for the process of each connection", no_who),
 
 	HEADING("Packets"),

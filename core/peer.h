@@ -5,8 +5,8 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* peer - who is at the other end of a unix socket. The command has our uid, so modes of files do not
- * keep it away: its namespaces tell it apart. */
+/* peer - who is at the other end of a unix socket. The command has our uid, so modes of files do
+ * not keep it away: its namespaces tell it apart. */
 
 /* True if whoever connected @fd is outside every namespace of ours, and our user or root. Its pid
  * (*@pid, 0: unknown) could be another's by now: if the kernel gives us a handle, it has to live

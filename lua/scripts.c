@@ -209,7 +209,10 @@ int lua_host_add_code(struct lua_host *h, const char *name, const char *text)
 
 size_t lua_host_memory(const struct lua_host *h)
 {
-	return h->current ? vm_memory(&h->current->vm) : 0;
+	lua_State *L = h->current ? h->current->vm.L : NULL;
+
+	return L ? (size_t)lua_gc(L, LUA_GCCOUNT, 0) * 1024 + (size_t)lua_gc(L, LUA_GCCOUNTB, 0)
+		 : 0;
 }
 
 unsigned long long lua_host_errors(const struct lua_host *h)

@@ -354,12 +354,6 @@ static void task_fail(struct task *t, const char *message)
 
 /* --- entering -------------------------------------------------------------------------------- */
 
-size_t vm_memory(const struct vm *vm)
-{
-	return (size_t)lua_gc(vm->L, LUA_GCCOUNT, 0) * 1024 +
-		(size_t)lua_gc(vm->L, LUA_GCCOUNTB, 0);
-}
-
 static bool over_memory(struct vm *vm)
 {
 	if (vm->mem_counted || (size_t)lua_gc(vm->L, LUA_GCCOUNT, 0) * 1024 < vm->mem_max)

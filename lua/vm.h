@@ -121,8 +121,6 @@ void vm_complain(struct vm *vm, const char *where, const char *what, const struc
 /* The third time out of memory within a minute: nothing new should be tried. */
 bool vm_broken(struct vm *vm);
 
-size_t vm_memory(const struct vm *vm); /* bytes that the state holds */
-
 /* What a waiting C function yields, passed up by our coroutine.resume (lua/nsnet/boot.lua). */
 extern char vm_wait_mark;
 

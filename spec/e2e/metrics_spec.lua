@@ -47,8 +47,7 @@ describe("the metrics", function()
   -- The exposition as the parser understands it.
   local function parsed(source)
     return L:host({ "sh", "-c", "set -e; " .. source .. " >/run/lab/home/text; "
-      .. "/usr/bin/python3 -BS -c 'import sys; sys.path.append(\"/usr/lib/python3/dist-packages\"); "
-      .. "sys.argv = sys.argv[1:]; exec(open(sys.argv[0]).read())' "
+      .. "PYTHONPATH=/usr/lib/python3/dist-packages /usr/bin/python3 -BS "
       .. "/run/repo/spec/support/openmetrics.py </run/lab/home/text" }, { env = env }):exits(0)
   end
 

@@ -333,6 +333,33 @@ static void covers_the_sockets_of_name_daemons(void **state)
 	play(&scene);
 }
 
+static void secret_things(void)
+{
+	plain_file();
+	check(mkdir("/run/secret", 0755) == 0, "mkdir");
+	put("/run/secret/within", "secret");
+	put("/run/file", "secret");
+}
+
+static void cover_them(void)
+{
+	struct stat st;
+
+	check(cover("/run/secret") == 0 && cover("/run/file") == 0, "cover");
+	check(access("/run/secret/within", F_OK) == -1, "the directory");
+	check(stat("/run/file", &st) == 0 && S_ISCHR(st.st_mode), "the file");
+	check(!shows("/run/file", "secret"), "its contents");
+	check(cover("/run/nothing") == -ENOENT, "what is not there");
+}
+
+static void covers_directories_and_files(void **state)
+{
+	const struct scene scene = {secret_things, cover_them, NULL, NULL, 0};
+
+	(void)state;
+	play(&scene);
+}
+
 /* In a user namespace of its own the command is mighty, and cannot lift a cover. */
 static void try_to_lift(void)
 {
@@ -414,6 +441,7 @@ int main(void)
 		cmocka_unit_test(makes_one_where_a_link_leads_nowhere),
 		cmocka_unit_test(covers_one_that_is_a_mount_already),
 		cmocka_unit_test(covers_the_sockets_of_name_daemons),
+		cmocka_unit_test(covers_directories_and_files),
 		cmocka_unit_test(cannot_be_lifted_from_a_nested_namespace),
 		cmocka_unit_test(cuts_a_huge_file_at_a_line),
 		cmocka_unit_test(says_so_where_it_cannot),
