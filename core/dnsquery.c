@@ -199,7 +199,7 @@ static struct dnslocal local_of(const struct dnsquery *q)
 {
 	const struct dnsquery_pool *p = q->pool;
 
-	return (struct dnslocal){p->hosts, p->synth, p->resolver->conf};
+	return (struct dnslocal){p->hosts, p->synth, p->resolver ? p->resolver->conf : NULL};
 }
 
 static void ask_local(struct dnsquery *q, enum dnslocal_for whom)
@@ -260,7 +260,7 @@ static void query_ask(struct dnsquery *q, const struct addr *server)
 	if (!q->answer && !server)
 		ask_local(q, q->real ? DNSLOCAL_FOR_US : DNSLOCAL_FOR_CHILD);
 	/* Without memory: silence rather than a question that was not to be asked. */
-	if (q->answer || q->kind == DNSLOCAL_SYNTHETIC) {
+	if (q->answer || q->kind == DNSLOCAL_SYNTHETIC || !q->pool->resolver) {
 		query_ready(q);
 		return;
 	}

@@ -49,7 +49,7 @@ typedef void dnsquery_seen_fn(void *arg, const struct dnsquery *q, const uint8_t
 
 struct dnsquery_pool {
 	struct ev_loop *loop;
-	struct resolver *resolver; /* borrowed */
+	struct resolver *resolver; /* borrowed; NULL = nobody is asked: silence is the answer */
 	struct policy *policy;     /* borrowed; NULL = all is allowed */
 	dnsquery_seen_fn *seen;    /* NULL = none */
 	void *seen_arg;

@@ -281,6 +281,15 @@ int peers_add(struct peers *p, const char *network, const char *address, enum pe
 	return LUA_NOREF;
 }
 
+int peers_addresses(struct peers *p, const char *name, const struct addr **list)
+{
+	const struct peer_name *one = find_name(p, name);
+	if (!one)
+		return -ENOENT;
+	*list = one->list;
+	return (int)one->n;
+}
+
 int peers_name(struct peers *p, const char *name, const struct addr *list, size_t n)
 {
 	struct peer_name *one = find_name(p, name);

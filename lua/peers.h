@@ -50,6 +50,9 @@ int peers_add(struct peers *p, const char *network, const char *address, enum pe
 /* What @name resolves to: @n addresses, 0 for none. 0 or -ENOMEM. */
 int peers_name(struct peers *p, const char *name, const struct addr *list, size_t n);
 
+/* What @name, in normal form, resolves to: *@list, lent, and how many. -ENOENT: nobody said. */
+int peers_addresses(struct peers *p, const char *name, const struct addr **list);
+
 /* For stage.reach. */
 int peers_reach(void *arg, const struct flow *f);
 

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "core/dnsquery.h"
 #include "core/list.h"
 #include "lua/peers.h"
 #include "lua/trial.h"
@@ -28,8 +29,10 @@ struct play {
 	int id;
 	struct tester *tester;
 	struct stage stage;
-	struct list flows; /* struct testflow */
-	char *env;         /* owned, or NULL */
+	struct list flows;              /* struct testflow */
+	char *env;                      /* owned, or NULL */
+	struct dnsquery_pool questions; /* loop NULL = none yet */
+	struct list asking;             /* struct dnsquery.mine */
 };
 
 struct op;

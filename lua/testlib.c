@@ -14,6 +14,7 @@
 #include "lua/args.h"
 #include "lua/ruleset.h"
 #include "lua/stream.h"
+#include "lua/testask.h"
 #include "lua/testflow.h"
 #include "lua/testplay.h"
 
@@ -337,4 +338,5 @@ void testlib_open(lua_State *L)
 	luaL_setfuncs(L, functions, 0);
 	testplay_open(L);
 	testflow_open(L);
+	testask_open(L);
 }

@@ -8,6 +8,7 @@
 
 #include "core/base.h"
 #include "lua/args.h"
+#include "lua/testask.h"
 #include "lua/testflow.h"
 
 static bool is_own(void *arg, const struct addr *a)
@@ -30,6 +31,7 @@ static void cover(void *arg, const struct lua_rule *r)
 void testplay_free(struct play *p)
 {
 	testflow_end_all(p);
+	testask_end_all(p);
 	lua_host_each_rule(p->stage.host, cover, p->tester);
 	stage_fini(&p->stage);
 	list_del(&p->link);

@@ -30,6 +30,13 @@
 ---@field inbound? boolean
 ---@field auto? boolean
 
+---@class nsnet.test.Ask
+---@field name string
+---@field type? string "A", "AAAA", "TXT"
+---@field network? "udp"|"tcp"
+---@field src? string
+---@field server? string the address that is asked
+
 ---@class nsnet.test.Packet
 ---@field dir? "out"|"in"
 ---@field proto? nsnet.Proto|integer
@@ -50,6 +57,10 @@ function Rules:connect(options) end
 ---@param options nsnet.test.Flow
 ---@return nsnet.test.Connection
 function Rules:flow(options) end
+
+---@param options nsnet.test.Ask
+---@return nsnet.test.Question
+function Rules:ask(options) end
 
 ---@param options nsnet.test.Packet
 ---@return "pass"|"drop"
@@ -115,6 +126,23 @@ function Connection:close(cause) end
 
 ---@return nsnet.test.Connection
 function Connection:look() end
+
+---@class nsnet.test.Question
+---@field a string[]|nil
+---@field aaaa string[]|nil
+---@field action nsnet.Action|"answer"
+---@field cname string|nil
+---@field elapsed number virtual seconds
+---@field explain string
+---@field name string
+---@field rcode string|nil "NOERROR", "REFUSED"
+---@field reason string|nil
+---@field rule string
+---@field server string|nil of a redirect
+---@field style nsnet.Style|nil
+---@field ttl integer|nil
+---@field txt string[]|nil
+---@field where string|nil
 
 ---@class nsnet.test.Peer
 local Peer = {}
@@ -226,21 +254,21 @@ function t.match(got, pattern, message) end
 function t.raises(fn, text) end
 ---@param message? any
 function t.fail(message) end
----@param c nsnet.test.Connection
+---@param c nsnet.test.Connection|nsnet.test.Question
 ---@param rule? string
----@return nsnet.test.Connection
+---@return nsnet.test.Connection|nsnet.test.Question
 function t.allowed(c, rule) end
----@param c nsnet.test.Connection
+---@param c nsnet.test.Connection|nsnet.test.Question
 ---@param rule? string
----@return nsnet.test.Connection
+---@return nsnet.test.Connection|nsnet.test.Question
 function t.denied(c, rule) end
----@param c nsnet.test.Connection
+---@param c nsnet.test.Connection|nsnet.test.Question
 ---@param rule? string
----@return nsnet.test.Connection
+---@return nsnet.test.Connection|nsnet.test.Question
 function t.dropped(c, rule) end
----@param c nsnet.test.Connection
+---@param c nsnet.test.Connection|nsnet.test.Question
 ---@param target? string
----@return nsnet.test.Connection
+---@return nsnet.test.Connection|nsnet.test.Question
 function t.redirected(c, target) end
 
 return t

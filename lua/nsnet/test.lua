@@ -4,7 +4,8 @@
 --   nsnet-host test rules_test.lua
 --
 -- lua/README.md tells how to write them. This file has what a test calls and runs the tests; the
--- connections it makes are in test_flow.lua, the network it plays in test_peer.lua.
+-- connections it makes are in test_flow.lua, its questions in test_question.lua, the network it
+-- plays in test_peer.lua, what was logged in test_log.lua.
 
 local native = rawget(_G, "nsnet.test.native")
 if not native then
@@ -13,7 +14,9 @@ end
 
 local check = require "nsnet.test_check"
 local flow = require "nsnet.test_flow"
+local log = require "nsnet.test_log"
 local peer = require "nsnet.test_peer"
+local question = require "nsnet.test_question"
 
 local t = {}
 check.install(t)
@@ -23,57 +26,13 @@ local tests = {} -- { name =, fn =, before =, after = }
 local running -- the test that runs: { plays =, failures =, log =, allowed =, started = }
 local load_status = 0 -- of rules that could not be loaded: 66 or 70
 
--- --- the log ----------------------------------------------------------------------------------
-
--- Reads what was logged since the last time into @log.
-local function read_log(log)
-  for line in native.log():gmatch "[^\n]+" do
-    log[#log + 1] = (line:gsub("^nsnet%-host: ", ""):gsub("\\x09", "  "))
-  end
-  return log
-end
-
 local function now_running(what)
   if not running then
     check.misuse("%s is for the inside of t.it", what)
   end
   return running
 end
-
--- The lines that were logged since the test began, without "nsnet-host: ".
-function t.log()
-  return read_log(now_running("t.log").log)
-end
-
-local function find_line(text)
-  for _, line in ipairs(t.log()) do
-    if line:find(text, 1, true) then
-      return line
-    end
-  end
-end
-
-function t.logged(text)
-  check.count()
-  if not find_line(text) then
-    check.fail("nothing like %s was logged", check.show(text))
-  end
-end
-
-function t.not_logged(text)
-  check.count()
-  local line = find_line(text)
-  if line then
-    check.fail("%s was logged", check.show(line))
-  end
-end
-
--- An error of the scripts whose message has @text is expected. Any other fails the test.
-function t.allow_error(text)
-  check.count()
-  local allowed = now_running("t.allow_error").allowed
-  allowed[#allowed + 1] = { text = text, place = check.place() }
-end
+log.install(t, now_running)
 
 -- --- rules ------------------------------------------------------------------------------------
 
@@ -102,15 +61,15 @@ end
 
 -- Opens the rules; nil, status and message.
 local function open(scripts, options)
-  local log = running and running.log or {}
-  read_log(log)
-  local seen = #log
+  local lines = running and running.log or {}
+  log.read(lines)
+  local seen = #lines
   local play, status = native.open(scripts, options)
   if play then
     return play
   end
-  read_log(log)
-  return nil, status, table.concat(log, "\n", seen + 1)
+  log.read(lines)
+  return nil, status, table.concat(lines, "\n", seen + 1)
 end
 
 local Rules = {}
@@ -137,8 +96,7 @@ function Rules:start()
   check.method(self, Rules, "rules:start")
   local mine = play_of(self, "rules:start")
   if mine.started == nil then
-    local log = t.log()
-    local seen = #log
+    local seen = #t.log()
     mine.started = native.start(mine.id)
     mine.message = table.concat(t.log(), "\n", seen + 1)
   end
@@ -165,6 +123,11 @@ end
 function Rules:flow(options)
   check.method(self, Rules, "rules:flow")
   return flow.new(started(self, "rules:flow"), nil, options, "rules:flow")
+end
+
+function Rules:ask(options)
+  check.method(self, Rules, "rules:ask")
+  return question.new(started(self, "rules:ask"), options)
 end
 
 function Rules:packet(options)
@@ -397,7 +360,7 @@ end
 
 local function run_test(test)
   local run = { plays = {}, failures = {}, log = {}, allowed = {}, peers = {}, dialed = {} }
-  read_log {}
+  log.read {}
   native.events()
   run.started = native.now()
   running = run
@@ -416,7 +379,7 @@ local function run_test(test)
   if ended then
     nsnet.sleep(0.001) -- what is on its way arrives
   end
-  read_log(run.log)
+  log.read(run.log)
   if not ended then
     stopped(run, why)
   else
@@ -428,7 +391,7 @@ local function run_test(test)
   end
   running = nil
   native.clear()
-  read_log(run.log)
+  log.read(run.log)
   return run
 end
 
@@ -462,7 +425,7 @@ local function read_file(file)
   local ended, why = native.run(function()
     protected(run, file)
   end)
-  read_log(run.log)
+  log.read(run.log)
   if not ended then
     stopped(run, why)
   elseif #tests == 0 and #run.failures == 0 then

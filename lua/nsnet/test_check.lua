@@ -145,8 +145,8 @@ end
 local function verdict(action)
   return function(c, rule)
     check.count()
-    if type(c) ~= "table" or not rawget(c, "flow_id") then
-      raise("expected a connection of rules:connect or rules:flow, got %s", check.show(c))
+    if type(c) ~= "table" or not (rawget(c, "flow_id") or rawget(c, "verdict_of")) then
+      raise("expected what rules:connect, rules:flow or rules:ask returned, got %s", check.show(c))
     end
     if c.action ~= action or (rule and c.rule ~= rule) then
       raise("expected %s%s, got:\n%s", action, rule and " by " .. rule or "", c.explain)
@@ -211,7 +211,7 @@ local asserts = {
 
 function asserts.redirected(c, target)
   verdict "redirect"(c)
-  if target and c.target ~= target then
+  if target and (rawget(c, "verdict_of") and c.server or c.target) ~= target then
     raise("expected a redirect to %s, got:\n%s", target, c.explain)
   end
   return c

@@ -101,4 +101,87 @@ nsnet.rules { { name = "a", domain = ".a.example", nsnet.allow } }]]
       t.eq(c:finish(), "")
       t.ok(c.open)]], rules)
   end)
+
+  it("has questions to the name server, judged by rules and handlers", function()
+    passes([[
+      t.resolves("www.a.example", { "198.51.100.7", "2001:db8::7" })
+      local q = t.allowed(rules:ask { name = "www.a.example" }, "names")
+      t.same(q.a, { "198.51.100.7" })
+      t.eq(q.aaaa, nil)
+      t.eq(q.rcode, "NOERROR")
+      t.eq(q.where, "rules.lua:3")
+      t.same(rules:ask({ name = "WWW.a.example.", type = "AAAA" }).aaaa, { "2001:db8::7" })
+      -- What is said to be the address is proof of the name.
+      t.allowed(rules:connect { dst = "198.51.100.7:443" }, "names")
+      t.allowed(rules:connect { dst = "[2001:db8::7]:443" }, "names")
+      t.denied(rules:connect { dst = "198.51.100.8:443" }, "default")
+      q = t.denied(rules:ask { name = "other.example" }, "default")
+      t.eq(q.rcode, "REFUSED")
+      t.eq(q.style, "refuse")
+      t.logged "dns: other.example A denied (REFUSED) by default"
+      q = t.denied(rules:ask { name = "ads.a.example", network = "tcp" }, "no ads")
+      t.eq(q.reason, "no ads here")
+      t.eq(q.rcode, "NXDOMAIN")
+      t.redirected(rules:ask { name = "b.test", type = "TXT" }, "192.0.2.53:53")
+      t.eq(rules:ask({ name = "c.a.example" }).rcode, nil) -- nobody said what it is
+      t.eq(rules:hits "no ads", 1)
+      t.eq(rules:hits "names", 2) -- connections]], [[
+nsnet.default(nsnet.deny)
+nsnet.rules { { name = "no ads", network = "dns", domain = "ads.a.example",
+  nsnet.deny { style = "unreachable", reason = "no ads here" } }, { name = "names",
+  domain = ".a.example", nsnet.allow },
+  { name = "there", network = "dns", domain = "b.test", nsnet.redirect "192.0.2.53" } }]])
+  end)
+
+  it("has the answers of on_dns, and what they prove", function()
+    passes([[
+      local q = rules:ask { name = "printer.lan" }
+      t.eq(q.action, "answer")
+      t.same(q.a, { "198.51.100.9", "198.51.100.10" })
+      t.eq(q.ttl, 30)
+      t.eq(q.rule, "rules.lua:2")
+      t.allowed(rules:connect { dst = "198.51.100.10:631" }, "printer")
+      t.same(rules:ask({ name = "printer.lan", type = "TXT" }).txt, { "one", ("x"):rep(300) })
+      t.eq(rules:ask({ name = "alias.lan" }).cname, "printer.lan")
+      t.dropped(rules:ask { name = "quiet.lan" })
+      q = t.denied(rules:ask { name = "late.lan", src = "10.0.0.1:4000" })
+      t.eq(q.reason, "udp 10.0.0.1:4000 to 10.0.0.53 A")
+      t.near(q.elapsed, 3)
+      t.denied(rules:ask { name = "v6.lan", src = "fd6e:736e:6574::1", type = "HTTPS" })
+      t.allow_error "boom"
+      q = t.denied(rules:ask { name = "bad.lan" })
+      t.eq(q.rcode, "SERVFAIL")
+      t.raises(function() return q.rcod end, 'a question has no field "rcod"')
+      t.raises(function() rules:ask { type = "A" } end, "rules:ask needs name=")
+      t.raises(function() rules:ask { name = "a..b" } end, 'name="a..b" is no name')
+      t.raises(function() rules:ask { name = "a.b", type = "X" } end, 'type="X" is no type')
+      t.raises(function() rules:ask { name = "a.b", network = "icmp" } end, 'is "udp" or "tcp"')]],
+    [[
+nsnet.default(nsnet.deny)
+nsnet.on_dns({ domain = "printer.lan" }, function(query)
+  return query:answer { a = { "198.51.100.9", "198.51.100.10" }, ttl = 30,
+    txt = { "one", ("x"):rep(300) } }
+end)
+nsnet.on_dns({ domain = "alias.lan" }, function(query)
+  return query:answer { cname = "printer.lan" }
+end)
+nsnet.on_dns(function(query)
+  if query.name == "quiet.lan" then return nsnet.drop end
+  if query.name == "bad.lan" then error "boom" end
+  nsnet.sleep(3)
+  return nsnet.deny(("%s %s:%d to %s %s"):format(query.network, query.src_ip, query.src_port,
+    query.server, query.type))
+end)
+nsnet.rules { { name = "printer", domain = "printer.lan", port = 631, nsnet.allow } }]])
+  end)
+
+  it("ends with a question and a connection under way", function()
+    passes([[
+      nsnet.spawn(function() rules:ask { name = "slow.lan" } end)
+      nsnet.spawn(function() rules:connect { dst = "192.0.2.1:80" } end)
+      t.sleep(1)
+      t.ok(true)]], [[
+nsnet.on_dns(function() nsnet.sleep(4) end)
+nsnet.on_connect(function() nsnet.sleep(4) end)]])
+  end)
 end)
