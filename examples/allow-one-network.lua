@@ -3,5 +3,6 @@
 nsnet.default(nsnet.deny)
 
 nsnet.rules {
+  { name = "questions", network = "dns", nsnet.allow },
   { name = "lab", cidr = "198.51.100.0/24", nsnet.allow },
 }

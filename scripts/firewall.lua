@@ -3,7 +3,7 @@
 --
 --   nsnet-host -s firewall.lua -- COMMAND
 --
--- The first rule that matches decides; what no rule matches is denied. Denials show with -v.
+-- The first rule that matches decides; what no rule matches is denied. Denials are said.
 
 nsnet.default(nsnet.deny)
 
