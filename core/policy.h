@@ -37,7 +37,7 @@ struct errand_ops {
 #define POLICY_NETWORKS 3 /* tcp, udp, icmp */
 struct policy_counts {
 	uint64_t verdicts[POLICY_NETWORKS][VERDICT_VIA + 1]; /* a late denial is one more */
-	uint64_t ends[POLICY_NETWORKS][FLOW_CAUSE_ABORTED + 1];
+	uint64_t ends[POLICY_NETWORKS][FLOW_CAUSE_LEFT_OPEN + 1];
 	uint64_t up[POLICY_NETWORKS], down[POLICY_NETWORKS]; /* bytes of flows that have ended */
 };
 
