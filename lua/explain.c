@@ -177,6 +177,23 @@ static void tell_guard(struct explain *e)
 					    : ", closed");
 }
 
+/* Where it would go, and how. */
+static int tell_way(struct explain *e, enum verdict v)
+{
+	const struct hooks *h = e->stage.policy.hooks;
+	struct flow *f = &e->trial.flow;
+	const bool dialers = h && h->dials && !f->inbound;
+	char text[ADDR_TEXT_MAX];
+	if (dialers && f->key.proto == IPPROTO_ICMP && !f->decision.named) {
+		printf("refused: an echo would go around the dialer; name its address in a rule\n");
+		return EXPLAIN_DENIED;
+	}
+	printf("goes to %s%s\n",
+		addr_format(&f->decision.target, f->key.proto != IPPROTO_ICMP, text),
+		v == VERDICT_VIA || (dialers && h->dials(h->arg, f)) ? " through a dialer" : "");
+	return 0;
+}
+
 static int tell(struct explain *e)
 {
 	static const char *const styles[] = {
@@ -188,7 +205,6 @@ static int tell(struct explain *e)
 	const struct decision *d = &e->trial.flow.decision;
 	enum verdict v = trial_verdict(&e->trial);
 	bool ends = v == VERDICT_DENY || v == VERDICT_DROP;
-	char text[ADDR_TEXT_MAX];
 	tell_notes(&e->trial);
 	if (!e->o->inbound)
 		tell_guard(e);
@@ -196,7 +212,8 @@ static int tell(struct explain *e)
 		d->rule ? d->rule : "default", d->reason ? ": " : "", d->reason ? d->reason : "");
 	if (ends)
 		return EXPLAIN_DENIED;
-	printf("goes to %s\n", addr_format(&d->target, e->key.proto != IPPROTO_ICMP, text));
+	if (tell_way(e, v) == EXPLAIN_DENIED)
+		return EXPLAIN_DENIED;
 	if (!d->first_bytes)
 		return 0;
 	printf("for now: the first bytes decide; give --sni NAME or --http-host NAME\n");

@@ -41,6 +41,24 @@ nsnet.rules { { name = "a", port = 80, nsnet.allow },
       .. "redirect by rule 1 (-e:1)\ngoes to 127.0.0.1:8080\n", 0, code, "tcp 192.0.2.1:80")
   end)
 
+  it("tells of dialers, around which no echo goes", function()
+    local dialer = "nsnet.dialer({ network = \"tcp\" }, function() end)\n"
+    tells("guard of host 192.0.2.1 open\nallow by default\ngoes to 192.0.2.1:80 through a dialer\n",
+      0, dialer, "tcp 192.0.2.1:80")
+    tells("guard of host 192.0.2.1 open\nallow by default\ngoes to 192.0.2.1:80\n", 0, dialer,
+      "udp 192.0.2.1:80")
+    local _, status = run("nsnet.rules { { port = 80, nsnet.via(function() end) } }",
+      "tcp 192.0.2.1:80")
+    assert.equal(0, status)
+    local output
+    output, status = run(dialer, "icmp 192.0.2.1")
+    assert.is_truthy(output:find("refused: an echo would go around the dialer", 1, true), output)
+    assert.equal(1, status)
+    _, status = run(dialer .. "nsnet.rules { { cidr = \"192.0.2.1\", network = \"icmp\", "
+      .. "nsnet.allow } }", "icmp 192.0.2.1")
+    assert.equal(0, status)
+  end)
+
   it("asks the guard", function()
     tells("guard of host 127.0.0.1 host loopback, closed\n"
       .. "deny (refuse) by guard: host loopback\n", 1, "", "tcp 127.0.0.1:80")
