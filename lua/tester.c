@@ -43,6 +43,8 @@ void tester_event(struct tester *t, const char *kind, const char *network, const
 static void op_start(struct deferred *d)
 {
 	struct op *op = container_of(d, struct op, later);
+	if (op->flow)
+		op->flow->queued = NULL;
 	op->run(op); /* last: @op may be gone */
 }
 
@@ -65,7 +67,7 @@ struct op *op_new(lua_State *L, const char *what, void (*run)(struct op *op), vm
 static void op_free(struct op *op)
 {
 	if (op->flow)
-		op->flow->op = NULL;
+		op->flow->op = op->flow->queued = NULL;
 	vm_undefer(&op->later);
 	free(op->bytes);
 	free(op);

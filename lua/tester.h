@@ -42,7 +42,8 @@ struct testflow {
 	int id;
 	struct play *play;
 	struct trial trial;
-	struct op *op; /* waits for the trial, or NULL */
+	struct op *op;     /* waits for the trial, or NULL */
+	struct op *queued; /* begins in the next turn of the loop, or NULL */
 };
 
 struct tester {

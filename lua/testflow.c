@@ -44,8 +44,20 @@ static struct testflow *check_flow(lua_State *L, int i)
 	return NULL;
 }
 
+/* The flow of @op is gone: whoever waits does so until the file ends. */
+static void testflow_leave(struct op *op)
+{
+	if (!op)
+		return;
+	vm_undefer(&op->later);
+	op->flow = NULL;
+}
+
 static void testflow_free(struct testflow *f)
 {
+	testflow_leave(f->op);
+	testflow_leave(f->queued);
+	f->op = f->queued = NULL;
 	trial_fini(&f->trial);
 	list_del(&f->link);
 	free(f);
@@ -160,6 +172,7 @@ static int l_ask(lua_State *L)
 	list_add_tail(&p->flows, &f->link);
 	op->play = p;
 	op->flow = f;
+	f->queued = op;
 	return op_wait(L, op);
 }
 
@@ -200,7 +213,7 @@ static struct testflow *check_open(lua_State *L, const char *verb)
 	struct testflow *f = check_flow(L, 1);
 	if (f->trial.flow.state != FLOW_STATE_OPEN)
 		luaL_error(L, "%s: the connection is not open", verb);
-	if (f->op)
+	if (f->op || f->queued)
 		luaL_error(L, "%s: the connection is busy with another step", verb);
 	return f;
 }
@@ -222,6 +235,7 @@ static struct op *flow_op(lua_State *L, const char *verb, void (*run)(struct op 
 	memcpy(op->bytes, bytes, n);
 	op->len = n;
 	op->flow = f;
+	f->queued = op;
 	return op;
 }
 

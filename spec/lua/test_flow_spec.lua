@@ -175,6 +175,13 @@ end)
 nsnet.rules { { name = "printer", domain = "printer.lan", port = 631, nsnet.allow } }]])
   end)
 
+  it("ends with a step of a connection about to begin", function()
+    passes([[
+      local conn = rules:connect { dst = "192.0.2.1:80" }
+      nsnet.spawn(function() for _ = 1, 50 do conn:say "x" end end)
+      t.ok(true)]], "nsnet.default(nsnet.allow)")
+  end)
+
   it("ends with a question and a connection under way", function()
     passes([[
       nsnet.spawn(function() rules:ask { name = "slow.lan" } end)
