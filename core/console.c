@@ -2,7 +2,6 @@
 #include "console.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,8 +10,6 @@
 
 #include "ctl.h"
 #include "log.h"
-
-#define EXIT_USAGE 2
 
 static bool is_blank(const char *line)
 {
@@ -73,27 +70,8 @@ static int read_lines(int fd)
 
 int console_run(int argc, char **argv)
 {
-	static const struct option table[] = {
-		{"pid", required_argument, NULL, 'p'},
-		{NULL, 0, NULL, 0},
-	};
-	int opt, fd, status;
-	bool wrong = false;
-	long pid = 0;
-	char *end;
+	int fd = ctl_find_by(argc, argv), status;
 
-	optind = 1;
-	opterr = 0;
-	while ((opt = getopt_long(argc, argv, "+", table, NULL)) != -1) {
-		if (opt == 'p')
-			pid = strtol(optarg, &end, 10);
-		wrong |= opt != 'p' || pid <= 0 || *end;
-	}
-	if (wrong || optind < argc) {
-		log_error("usage: nsnet-host console [--pid PID]");
-		return EXIT_USAGE;
-	}
-	fd = ctl_find("console", pid);
 	if (fd < 0)
 		return -fd;
 	status = read_lines(fd);

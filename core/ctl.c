@@ -313,6 +313,30 @@ static int usage(void)
 	return EXIT_USAGE;
 }
 
+int ctl_find_by(int argc, char **argv)
+{
+	static const struct option table[] = {
+		{"pid", required_argument, NULL, 'p'},
+		{NULL, 0, NULL, 0},
+	};
+	bool wrong = false;
+	long pid = 0;
+	char *end;
+	int opt;
+
+	optind = 1;
+	opterr = 0;
+	while ((opt = getopt_long(argc, argv, "+", table, NULL)) != -1) {
+		if (opt == 'p')
+			pid = strtol(optarg, &end, 10);
+		wrong |= opt != 'p' || pid <= 0 || *end;
+	}
+	if (!wrong && optind == argc)
+		return ctl_find(argv[0], pid);
+	log_error("usage: nsnet-host %s [--pid PID]", argv[0]);
+	return -EXIT_USAGE;
+}
+
 int ctl_run(int argc, char **argv)
 {
 	static const struct option table[] = {

@@ -21,6 +21,8 @@ int ctl_run(int argc, char **argv);
 /* A connection to the one program that is meant (@pid 0: the only one there is), or the negative
  * exit status after a message. */
 int ctl_find(const char *what, long pid);
+/* The same for a subcommand that takes [--pid PID] and nothing else; @argv[0] is its name. */
+int ctl_find_by(int argc, char **argv);
 /* The answer, one line, the caller's to free; NULL: errno says why. @argument may be NULL. */
 char *ctl_ask(int fd, const char *command, const char *argument);
 /* Prints an answer, for people or @raw. Returns the exit status. */

@@ -48,7 +48,10 @@ static int count(int fd, bool *last)
 		return errno == EINTR ? 0 : -errno;
 	for (struct nlmsghdr *h = (void *)buf; NLMSG_OK(h, len); h = NLMSG_NEXT(h, len)) {
 		if (h->nlmsg_type == NLMSG_DONE) {
-			*last = true;
+			*last = true; /* and how it went: netlink(7) */
+			if (h->nlmsg_len >= NLMSG_LENGTH(sizeof(int)) &&
+				*(const int *)NLMSG_DATA(h) < 0)
+				return *(const int *)NLMSG_DATA(h);
 		} else if (h->nlmsg_type == NLMSG_ERROR) {
 			*last = true;
 			return -EIO;

@@ -3,7 +3,6 @@
 
 #include <cjson/cJSON.h>
 #include <errno.h>
-#include <getopt.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -21,7 +20,6 @@
 #include "screen.h"
 #include "tell.h"
 
-#define EXIT_USAGE 2
 #define REFRESH_S 1.0
 #define PATIENCE_S 5 /* who has not answered then is stopped, or busy */
 #define TEXT_MAX 256
@@ -459,29 +457,10 @@ static int run(struct top *t)
 
 int top_run(int argc, char **argv)
 {
-	static const struct option table[] = {
-		{"pid", required_argument, NULL, 'p'},
-		{NULL, 0, NULL, 0},
-	};
 	const struct timeval patience = {.tv_sec = PATIENCE_S};
-	struct top t = {0};
-	bool wrong = false;
-	long pid = 0;
-	char *end;
-	int opt, status;
+	struct top t = {.fd = ctl_find_by(argc, argv)};
+	int status;
 
-	optind = 1;
-	opterr = 0;
-	while ((opt = getopt_long(argc, argv, "+", table, NULL)) != -1) {
-		if (opt == 'p')
-			pid = strtol(optarg, &end, 10);
-		wrong |= opt != 'p' || pid <= 0 || *end;
-	}
-	if (wrong || optind < argc) {
-		log_error("usage: nsnet-host top [--pid PID]");
-		return EXIT_USAGE;
-	}
-	t.fd = ctl_find("top", pid);
 	if (t.fd < 0)
 		return -t.fd;
 	setsockopt(t.fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));

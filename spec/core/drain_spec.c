@@ -5,7 +5,9 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <errno.h>
 #include <fcntl.h>
+#include <linux/netlink.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -124,6 +126,29 @@ static void a_kernel_that_cannot_be_asked_keeps_nobody(void **state)
 	assert_int_equal(fcntl(pair[0], F_GETFD), -1);
 }
 
+/* A dump that failed on its way says so in its last message: what was counted is not all. */
+static void a_dump_that_failed_is_not_taken_for_an_answer(void **state)
+{
+	struct {
+		struct nlmsghdr h;
+		int error;
+	} done = {{.nlmsg_len = NLMSG_LENGTH(sizeof(int)), .nlmsg_type = NLMSG_DONE}, -ENOMEM};
+	int pair[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
+	assert_int_equal(write(pair[1], &done, sizeof(done)), sizeof(done));
+	done.error = 0; /* the other family's goes well */
+	assert_int_equal(write(pair[1], &done, sizeof(done)), sizeof(done));
+	t.left = 1;
+	assert_int_equal(start(pair[0]), 0);
+	assert_int_equal(fcntl(pair[0], F_GETFD), -1); /* it is not asked again */
+	close(pair[1]);
+	t.left = 0;
+	advance(t.loop, 1);
+	assert_int_equal(t.done, 1);
+}
+
 #define drain_test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -134,6 +159,7 @@ int main(void)
 		drain_test(who_moves_a_byte_now_and_then_is_waited_for),
 		drain_test(who_stops_it_hears_nothing),
 		drain_test(a_kernel_that_cannot_be_asked_keeps_nobody),
+		drain_test(a_dump_that_failed_is_not_taken_for_an_answer),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
