@@ -39,7 +39,8 @@ void denial_say(const struct flow *f, const char *name, bool logged, bool would)
 
 	if (logged && !(guard && d->verdict == VERDICT_DENY))
 		return;
-	if (d->verdict == VERDICT_DROP && !would && !log_enabled(LOG_LEVEL_INFO))
+	/* Programs look for their neighbours by multicast all the time, and miss nothing. */
+	if (guard && d->verdict == VERDICT_DROP && !would && !log_enabled(LOG_LEVEL_INFO))
 		return;
 	if (!log_limit_pass(&limit, &missed))
 		return;

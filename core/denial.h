@@ -7,7 +7,8 @@
 #include "flow.h"
 
 /* denial - what is refused is said on stderr, even where nobody asked for a log: a line each, a few
- * in a second, the rest counted. A drop, which is to be silent, is told from -v on.
+ * in a second, the rest counted. So are drops: they are silent for the command, and who wonders why
+ * it hangs is to see them. Only the guard's, of multicast, are told from -v on.
  */
 
 /* @name: of the destination, or NULL. @logged: a log there says it, too, and only the guard's

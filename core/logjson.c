@@ -129,8 +129,7 @@ static void on_ended(struct observer *o, const struct flow *f)
 		jsonline_pair(j, "target", tell_addr(target, f->key.proto, text));
 	put_decision(j, &f->decision);
 	jsonline_pair(j, "end", flow_cause_name(f->cause));
-	if (f->error)
-		jsonline_pair(j, "error", strerror(f->error));
+	jsonline_pair(j, "error", tell_error(f));
 	jsonline_pair_number(j, "up", f->bytes_up);
 	jsonline_pair_number(j, "down", f->bytes_down);
 	put_times(j, &f->times);

@@ -159,7 +159,7 @@ static void on_ended(struct observer *o, const struct flow *f)
 {
 	struct logtext *log = container_of(o, struct logtext, observer);
 	const bool bad = f->cause != FLOW_CAUSE_CLOSED && f->cause != FLOW_CAUSE_IDLE;
-	char text[TELL_TEXT_MAX + 8], n[TELL_TEXT_MAX];
+	char text[TELL_TEXT_MAX + 8], n[TELL_TEXT_MAX], why[256];
 	struct line l;
 
 	begin(&l, log, f->times.asked, f->process);
@@ -176,8 +176,10 @@ static void on_ended(struct observer *o, const struct flow *f)
 	}
 	column(&l, PAINT_NONE, 7, tell_span(f->times.ended - f->times.asked, n));
 	column(&l, bad ? PAINT_YELLOW : PAINT_NONE, 0, flow_cause_name(f->cause));
-	if (f->error)
-		column(&l, PAINT_YELLOW, 0, strerror(f->error));
+	if (tell_error(f)) {
+		utf8_escape(why, sizeof(why), tell_error(f));
+		column(&l, PAINT_YELLOW, 0, why);
+	}
 	end(log, &l);
 }
 

@@ -16,8 +16,8 @@ struct summary_row {
 	struct summary_row *next; /* in its bucket */
 	char where[WHERE_MAX];    /* "example.com:443 tcp" */
 	char who[PROCESS_NAME_MAX];
-	uint64_t flows, denied, failed, up, down;
-	char *rule; /* owned: of the last denial */
+	uint64_t flows, denied, dropped, would, failed, up, down;
+	char *rule; /* owned: of the last denial or drop */
 };
 
 static unsigned hash(const char *where, const char *who)
@@ -77,25 +77,44 @@ static void where_of(const struct flow *f, char *where)
 
 static void note_dial(struct summary *s, const struct flow *f, const char *where)
 {
-	struct summary_dial d = {.took = f->times.opened - f->times.dialing};
+	const bool failed = f->cause == FLOW_CAUSE_DIAL_FAILED;
+	struct summary_dial d = {
+		.took = (failed ? f->times.ended : f->times.opened) - f->times.dialing};
 	size_t at = SUMMARY_SLOWEST;
 
-	if (!(f->times.opened > 0) || f->key.proto != IPPROTO_TCP)
+	if (!(f->times.opened > 0 || (failed && f->times.dialing > 0)) ||
+		f->key.proto != IPPROTO_TCP)
 		return;
 	while (at > 0 && s->slowest[at - 1].took < d.took)
 		at--;
 	if (at == SUMMARY_SLOWEST)
 		return;
-	snprintf(d.where, sizeof(d.where), "%s", where);
+	snprintf(d.where, sizeof(d.where), "%.240s%s", where, failed ? ", failed" : "");
 	memmove(&s->slowest[at + 1], &s->slowest[at],
 		(SUMMARY_SLOWEST - 1 - at) * sizeof(s->slowest[0]));
 	s->slowest[at] = d;
 }
 
+/* What was refused, or would have been, and by whom. */
+static void note_denial(struct summary_row *r, const struct decision *d)
+{
+	if (d->would)
+		r->would++;
+	else if (d->verdict == VERDICT_DENY)
+		r->denied++;
+	else if (d->verdict == VERDICT_DROP)
+		r->dropped++;
+	else
+		return;
+	if (d->rule && !(r->rule && strcmp(r->rule, d->rule) == 0)) {
+		free(r->rule);
+		r->rule = strdup(d->rule);
+	}
+}
+
 static void on_ended(struct observer *o, const struct flow *f)
 {
 	struct summary *s = container_of(o, struct summary, observer);
-	const enum verdict v = f->decision.would ? f->decision.would : f->decision.verdict;
 	struct summary_row *r;
 	char where[WHERE_MAX];
 
@@ -108,25 +127,20 @@ static void on_ended(struct observer *o, const struct flow *f)
 	r->up += f->bytes_up;
 	r->down += f->bytes_down;
 	r->failed += f->cause == FLOW_CAUSE_DIAL_FAILED;
-	if (v != VERDICT_DENY && v != VERDICT_DROP)
-		return;
-	r->denied++;
-	if (f->decision.rule && !(r->rule && strcmp(r->rule, f->decision.rule) == 0)) {
-		free(r->rule);
-		r->rule = strdup(f->decision.rule);
-	}
+	note_denial(r, &f->decision);
 }
 
 static void on_question(struct observer *o, const struct dnsquery *q, const uint8_t *msg,
 	size_t len)
 {
 	struct summary *s = container_of(o, struct summary, observer);
-	const enum verdict v = q->decision.would ? q->decision.would : q->decision.verdict;
+	const struct decision *d = &q->decision;
 
 	UNUSED(msg);
 	UNUSED(len);
 	s->questions++;
-	s->questions_denied += v == VERDICT_DENY || v == VERDICT_DROP;
+	s->questions_would += d->would != VERDICT_NONE;
+	s->questions_denied += d->verdict == VERDICT_DENY || d->verdict == VERDICT_DROP;
 }
 
 static void on_refused(struct observer *o, const struct flow_key *key, const char *why)
@@ -192,9 +206,17 @@ static void add(struct summary_row *sum, const struct summary_row *r)
 {
 	sum->flows += r->flows;
 	sum->denied += r->denied;
+	sum->dropped += r->dropped;
+	sum->would += r->would;
 	sum->failed += r->failed;
 	sum->up += r->up;
 	sum->down += r->down;
+}
+
+static void write_count(uint64_t n, const char *of_what, FILE *to)
+{
+	if (n)
+		fprintf(to, "  %llu %s", (unsigned long long)n, of_what);
 }
 
 static void write_row(const struct summary_row *r, FILE *to)
@@ -206,27 +228,36 @@ static void write_row(const struct summary_row *r, FILE *to)
 	utf8_escape(who, sizeof(who), r->who);
 	fprintf(to, "  %-44s %-15s %7llu %8s %8s", where, *who ? who : "-",
 		(unsigned long long)r->flows, tell_size(r->up, up), tell_size(r->down, down));
-	if (r->failed)
-		fprintf(to, "  %llu failed", (unsigned long long)r->failed);
-	if (r->denied)
-		fprintf(to, "  %llu denied", (unsigned long long)r->denied);
+	write_count(r->failed, "failed", to);
+	write_count(r->denied, "denied", to);
+	write_count(r->dropped, "dropped", to);
+	write_count(r->would, "would be denied", to);
 	utf8_escape(rule, sizeof(rule), r->rule ? r->rule : "");
 	fprintf(to, "%s%s\n", *rule ? " by " : "", rule);
 }
 
+/* The first SHOWN, then as many of those that were denied something, which moved nothing and so
+ * come late; the rest in one. */
 static void write_rows(struct summary_row **row, size_t n, FILE *to)
 {
 	struct summary_row total = {.where = "all together"}, rest = {.where = "others"};
+	size_t left = SHOWN;
 
 	qsort(row, n, sizeof(struct summary_row *), compare);
 	for (size_t i = 0; i < n; i++) {
-		add(&total, row[i]);
-		if (i < SHOWN)
-			write_row(row[i], to);
-		else
-			add(&rest, row[i]);
+		const struct summary_row *r = row[i];
+
+		add(&total, r);
+		if (i < SHOWN) {
+			write_row(r, to);
+		} else if (left && (r->denied || r->dropped || r->would)) {
+			write_row(r, to);
+			left--;
+		} else {
+			add(&rest, r);
+		}
 	}
-	if (n > SHOWN)
+	if (rest.flows)
 		write_row(&rest, to);
 	write_row(&total, to);
 }
@@ -255,8 +286,12 @@ void summary_write(const struct summary *s, FILE *to)
 			tell_span(s->slowest[i].took, text), where);
 	}
 	if (s->questions)
-		fprintf(to, "  %llu questions for names, %llu of them denied\n",
+		fprintf(to, "  %llu questions for names, %llu of them denied",
 			(unsigned long long)s->questions, (unsigned long long)s->questions_denied);
+	if (s->questions_would)
+		fprintf(to, ", %llu would be", (unsigned long long)s->questions_would);
+	if (s->questions)
+		fputc('\n', to);
 	if (s->refused)
 		fprintf(to, "  %llu refused for want of room or by protocol\n",
 			(unsigned long long)s->refused);

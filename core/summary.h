@@ -32,7 +32,7 @@ struct summary {
 	struct summary_row *others; /* owned, like the rows; NULL: none */
 	size_t count;
 	struct summary_dial slowest[SUMMARY_SLOWEST]; /* slowest first */
-	uint64_t questions, questions_denied, refused;
+	uint64_t questions, questions_denied, questions_would, refused;
 };
 
 void summary_init(struct summary *s, struct policy *policy);

@@ -58,6 +58,13 @@ const struct addr *tell_target(const struct flow *f)
 		: &d->target;
 }
 
+const char *tell_error(const struct flow *f)
+{
+	if (f->dial_error)
+		return f->dial_error;
+	return f->error ? strerror(f->error) : NULL;
+}
+
 size_t tell_answers(const uint8_t *msg, size_t len, struct addr *out, size_t max)
 {
 	struct dnsmsg_record r;

@@ -24,6 +24,10 @@ const char *tell_network(uint32_t proto, char *text);
 /* Where an allowed flow goes, if that is not where the child wanted; else NULL. */
 const struct addr *tell_target(const struct flow *f);
 
+/* Why it could not be connected: the word of the dialer that tried, else the system's. NULL: it
+ * could. A dialer's may be anything. */
+const char *tell_error(const struct flow *f);
+
 /* The addresses in a DNS answer of @len bytes at @msg: at most @max into @out; returns how many. */
 size_t tell_answers(const uint8_t *msg, size_t len, struct addr *out, size_t max);
 

@@ -11,6 +11,7 @@
 
 #include "core/base.h"
 #include "core/guard.h"
+#include "core/tell.h"
 #include "lua/process.h"
 #include "lua/stream.h"
 #include "lua/udata.h"
@@ -21,8 +22,8 @@ struct connection_object {
 	struct flow last;     /* a copy with strings of its own */
 	struct addr dst;
 	enum verdict said;
-	char *host, *tags, *dial_error; /* owned, of the ended one */
-	char *sni, *http_host;          /* the same */
+	char *host, *tags;     /* owned, of the ended one */
+	char *sni, *http_host; /* the same */
 };
 
 enum {
@@ -144,13 +145,6 @@ static const char *host_of(const struct connection_object *o)
 	return c->rs->name_of ? c->rs->name_of(c->rs->name_arg, c->flow) : NULL;
 }
 
-/* What the dialer said, or what the host's own connect() did. */
-static const char *dial_error_of(const struct connection_object *o, const struct flow *f)
-{
-	const char *said = o->c ? o->c->dial_error : o->dial_error;
-	return said || !f->error ? said : strerror(f->error);
-}
-
 static const struct addr *caller(const struct flow *f)
 {
 	return f->inbound ? &f->key.dst : &f->key.src;
@@ -185,7 +179,7 @@ static int connection_field(lua_State *L, void *self, int id)
 	case FIELD_CTX:
 		return push_ctx(L);
 	case FIELD_DIAL_ERROR:
-		return push_text(L, dial_error_of(o, f));
+		return push_text(L, tell_error(f));
 	case FIELD_DST_IP:
 		return push_addr(L, &o->dst, false);
 	case FIELD_DST_LITERAL:
@@ -243,7 +237,7 @@ static int object_gc(lua_State *L)
 	free(o->sni);
 	free(o->http_host);
 	free(o->tags);
-	free(o->dial_error);
+	free(o->last.dial_error);
 	free(o->last.decision.rule);
 	free(o->last.decision.reason);
 	process_put(o->last.process);
@@ -472,15 +466,14 @@ void connection_free(struct connection *c)
 		o->last = *c->flow;
 		o->last.decision.rule = copy_text(c->flow->decision.rule);
 		o->last.decision.reason = copy_text(c->flow->decision.reason);
+		o->last.dial_error = copy_text(c->flow->dial_error);
 		o->last.policy = NULL;
 		o->last.process = process_hold(c->flow->process);
 		o->last.host = NULL;
 		o->tags = c->tags;
-		o->dial_error = c->dial_error;
 		luaL_unref(rs->vm.L, LUA_REGISTRYINDEX, c->ref);
 	} else {
 		free(c->tags);
-		free(c->dial_error);
 	}
 	luaL_unref(rs->vm.L, LUA_REGISTRYINDEX, c->via_ref);
 	free(c->early);

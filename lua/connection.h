@@ -70,7 +70,6 @@ struct connection {
 	enum verdict greeting;       /* this verdict and */
 	struct decision *greeting_d; /* this decision */
 	char *tags;                  /* owned: "a,b" */
-	char *dial_error;            /* owned: what a dialer said */
 };
 
 /* Makes the class known; @methods (NULL-ended) are those of higher modules. Raises for memory. */

@@ -6,6 +6,7 @@
 #include <lauxlib.h>
 
 #include "core/log.h"
+#include "core/tell.h"
 #include "lua/address.h"
 #include "lua/append.h"
 #include "lua/connection.h"
@@ -258,14 +259,53 @@ static int l_log_error(lua_State *L)
 	return 0;
 }
 
+/* Field @name of the connection at 1, which stays on the stack; "" for nil. */
+static const char *conn_text(lua_State *L, const char *name)
+{
+	lua_getfield(L, 1, name);
+	return lua_isnil(L, -1) ? "" : lua_tostring(L, -1);
+}
+
+static lua_Number conn_number(lua_State *L, const char *name)
+{
+	lua_getfield(L, 1, name);
+	return lua_tonumber(L, -1);
+}
+
+/* " deny by rules.lua:12: why"; nothing before there is a verdict. */
+static void log_decision(lua_State *L, char *out, size_t size)
+{
+	const char *verdict = conn_text(L, "verdict"), *rule = conn_text(L, "rule"),
+		   *reason = conn_text(L, "reason");
+	snprintf(out, size, "%s%s%s%s%s%s", *verdict ? " " : "", verdict, *rule ? " by " : "", rule,
+		*reason ? ": " : "", reason);
+}
+
+/* ", 517 up, 34.1k down, 51 ms, closed"; nothing before the end. */
+static void log_ending(lua_State *L, char *out, size_t size)
+{
+	const char *end = conn_text(L, "close_reason"), *error = conn_text(L, "dial_error");
+	char up[TELL_TEXT_MAX], down[TELL_TEXT_MAX], span[TELL_TEXT_MAX];
+	*out = '\0';
+	if (!*end)
+		return;
+	tell_size((uint64_t)conn_number(L, "bytes_up"), up);
+	tell_size((uint64_t)conn_number(L, "bytes_down"), down);
+	tell_span(conn_number(L, "duration"), span);
+	snprintf(out, size, ", %s up, %s down, %s, %s%s%s", up, down, span, end, *error ? ": " : "",
+		error);
+}
+
 static int l_log_conn(lua_State *L)
 {
+	char decision[512], ending[512];
 	connection_check(L, 1, "log");
-	lua_getfield(L, 1, "host");
-	const char *host = lua_tostring(L, -1);
+	const char *host = conn_text(L, "host");
 	text_push(L, 1);
-	log_warn("%s%s%s%s", lua_tostring(L, -1), host ? " (" : "", host ? host : "",
-		host ? ")" : "");
+	const char *text = lua_tostring(L, -1);
+	log_decision(L, decision, sizeof(decision));
+	log_ending(L, ending, sizeof(ending));
+	log_warn("%s%s%s%s%s%s", text, *host ? " (" : "", host, *host ? ")" : "", decision, ending);
 	return 0;
 }
 

@@ -10,6 +10,7 @@
 
 #include "core/base.h"
 #include "core/packet.h"
+#include "core/tell.h"
 #include "lua/args.h"
 #include "lua/connection.h"
 #include "lua/verdict.h"
@@ -404,7 +405,6 @@ static int l_info(lua_State *L)
 	const struct flow *f = &t->flow;
 	const struct connection *c = f->policy;
 	bool ports = f->key.proto != IPPROTO_ICMP, ended = f->state == FLOW_STATE_ENDED;
-	const char *dial = c && c->dial_error ? c->dial_error : t->dial_error;
 	lua_newtable(L);
 	set_verdict(L, t);
 	set_text(L, "network", f->ops->network);
@@ -413,7 +413,7 @@ static int l_info(lua_State *L)
 	set_flag(L, "open", f->state == FLOW_STATE_OPEN);
 	set_text(L, "close_reason", ended ? flow_cause_name(f->cause) : NULL);
 	set_text(L, "error", f->error ? strerror(f->error) : NULL);
-	set_text(L, "dial_error", dial ? dial : f->error ? strerror(f->error) : NULL);
+	set_text(L, "dial_error", tell_error(f));
 	set_text(L, "tags", c ? c->tags : t->tags);
 	set_number(L, "bytes_up", (double)f->bytes_up);
 	set_number(L, "bytes_down", (double)f->bytes_down);

@@ -111,7 +111,6 @@ void trial_end(struct trial *t, enum flow_cause cause)
 	if (c) {
 		t->said = c->said;
 		t->tags = c->tags ? strdup(c->tags) : NULL;
-		t->dial_error = c->dial_error ? strdup(c->dial_error) : NULL;
 	}
 	policy_end(&t->stage->policy, &t->flow, cause, ev_now(t->stage->loop));
 	if (t->fd >= 0)
@@ -140,7 +139,6 @@ void trial_fini(struct trial *t)
 	free(t->note);
 	free(t->name);
 	free(t->tags);
-	free(t->dial_error);
 	free(t->early);
 	free(t->held);
 }

@@ -30,9 +30,9 @@ struct trial_note {
 struct trial {
 	struct flow flow;
 	struct stage *stage;
-	char *name;              /* owned: what the destination is known as; NULL = nothing */
-	char *tags, *dial_error; /* owned: what scripts said, as of the end; or NULL */
-	enum verdict said;       /* likewise */
+	char *name;        /* owned: what the destination is known as; NULL = nothing */
+	char *tags;        /* owned: what scripts said, as of the end; or NULL */
+	enum verdict said; /* likewise */
 	trial_fn *fn;
 	void *arg;
 	ev_timer soon;           /* calls fn */

@@ -98,7 +98,11 @@ static void tells_denials_with_their_rule_and_failures(void **state)
 	f.decision.would = VERDICT_DROP;
 	f.decision.rule = (char *)"rules.lua:13";
 	observe_ended(policy.observers, &f);
-	says("2 denied by rules.lua:13\n");
+	f.decision.would = VERDICT_NONE;
+	f.decision.verdict = VERDICT_DROP;
+	f.decision.rule = (char *)"rules.lua:14";
+	observe_ended(policy.observers, &f);
+	says("  1 denied  1 dropped  1 would be denied by rules.lua:14\n");
 	f = sample_flow(IPPROTO_TCP, "203.0.113.9:26");
 	f.cause = FLOW_CAUSE_DIAL_FAILED;
 	observe_ended(policy.observers, &f);
@@ -133,10 +137,55 @@ static void shows_the_slowest_dials(void **state)
 	free(text);
 }
 
+static void tells_of_connects_that_took_long_to_fail(void **state)
+{
+	struct flow f = sample_flow(IPPROTO_TCP, "203.0.113.9:80");
+
+	(void)state;
+	f.cause = FLOW_CAUSE_DIAL_FAILED;
+	f.times.opened = 0;
+	f.times.ended = f.times.dialing + 127;
+	observe_ended(policy.observers, &f);
+	f.times.dialing = 0; /* a script failed before */
+	observe_ended(policy.observers, &f);
+	says("slowest to connect:\n     2m07s to tcp 203.0.113.9:80, failed\n");
+}
+
+/* Who was denied moved nothing, and is not to get lost among many who did. */
+static void shows_denials_behind_the_busiest(void **state)
+{
+	struct flow f = sample_flow(IPPROTO_TCP, "203.0.113.9:80");
+	char host[32], *text;
+
+	(void)state;
+	f.host = host;
+	for (int i = 0; i < 100; i++) {
+		snprintf(host, sizeof(host), "h%d.example", i);
+		observe_ended(policy.observers, &f);
+	}
+	f.decision.verdict = VERDICT_DENY;
+	f.decision.rule = (char *)"rules.lua:12";
+	f.bytes_up = f.bytes_down = 0;
+	for (int i = 0; i < 100; i++) {
+		snprintf(host, sizeof(host), "evil%d.example", i);
+		observe_ended(policy.observers, &f);
+	}
+	text = written();
+	assert_non_null(strstr(text, "\n  tcp evil0.example:80 "));
+	assert_non_null(strstr(text, "  1 denied by rules.lua:12\n"));
+	assert_null(strstr(text, "evil99.example")); /* there is an end to it */
+	assert_non_null(strstr(text, "  others  "));
+	assert_non_null(strstr(text, "  70 denied\n"));
+	assert_non_null(strstr(text, "  100 denied\n"));
+	free(text);
+}
+
 static void counts_questions_and_refusals(void **state)
 {
 	const struct dnsquery allowed = {.decision = {.verdict = VERDICT_ALLOW}};
 	const struct dnsquery denied = {.decision = {.verdict = VERDICT_DENY}};
+	const struct dnsquery would = {
+		.decision = {.verdict = VERDICT_ALLOW, .would = VERDICT_DENY}};
 	const struct flow_key key = {.proto = IPPROTO_TCP};
 
 	(void)state;
@@ -144,6 +193,8 @@ static void counts_questions_and_refusals(void **state)
 	observe_question(policy.observers, &denied, NULL, 0);
 	observe_refused(policy.observers, &key, "too many connections");
 	says("2 questions for names, 1 of them denied\n");
+	observe_question(policy.observers, &would, NULL, 0);
+	says("3 questions for names, 1 of them denied, 1 would be\n");
 	says("1 refused for want of room or by protocol\n");
 }
 
@@ -179,6 +230,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(tells_denials_with_their_rule_and_failures, setup,
 			teardown),
 		cmocka_unit_test_setup_teardown(shows_the_slowest_dials, setup, teardown),
+		cmocka_unit_test_setup_teardown(tells_of_connects_that_took_long_to_fail, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(shows_denials_behind_the_busiest, setup, teardown),
 		cmocka_unit_test_setup_teardown(counts_questions_and_refusals, setup, teardown),
 		cmocka_unit_test_setup_teardown(is_bounded_and_cannot_be_steered, setup, teardown),
 	};

@@ -52,6 +52,18 @@ static void tells_a_target_that_is_another(void **state)
 	assert_null(tell_target(&f));
 }
 
+static void tells_a_failure_in_the_dialers_words(void **state)
+{
+	struct flow f = sample_flow(IPPROTO_TCP, "203.0.113.9:443");
+
+	(void)state;
+	assert_null(tell_error(&f));
+	f.error = ECONNREFUSED;
+	assert_string_equal(tell_error(&f), "Connection refused");
+	f.dial_error = (char *)"the proxy says no";
+	assert_string_equal(tell_error(&f), "the proxy says no");
+}
+
 static void is_short_about_sizes(void **state)
 {
 	static const struct {
@@ -123,6 +135,7 @@ int main(void)
 		cmocka_unit_test(has_a_word_for_each_verdict),
 		cmocka_unit_test(has_ports_where_there_are_any),
 		cmocka_unit_test(tells_a_target_that_is_another),
+		cmocka_unit_test(tells_a_failure_in_the_dialers_words),
 		cmocka_unit_test(is_short_about_sizes),
 		cmocka_unit_test(is_short_about_times),
 		cmocka_unit_test(finds_addresses_in_an_answer),

@@ -82,6 +82,17 @@ describe("the log", function()
         "\(length) \(.[0].why)"]])
     end)
 
+    it("has what a dialer said of its failure", function()
+      lab.both(function(_, names)
+        client({ "connect", names.world, "7001" }, { args = { "--log", "/run/lab/home/log.txt",
+          "-e", "nsnet.dialer(function() return nil, 'proxy: \27[31mno' end)" } })
+          :says("ECONNREFUSED")
+        assert.equal('["dial failed","proxy: \\u001b[31mno"]',
+          flow("true", "[.end, .error] | tojson"))
+        assert.matches("dial failed proxy: \\x1b%[31mno\n$", L:read("home/log.txt"))
+      end)
+    end)
+
     it("tells what a dry run would have denied", function()
       client({ "connect", "203.0.113.1", "7001" }, { args = { "--dry-run", "--default",
         "deny" } }):says("connected")
@@ -191,6 +202,19 @@ socket.create_connection(("203.0.113.1", 7001), 10).close()
           .. "by [^\n]*why\n$")
     end)
 
+    it("tells of drops, which a command only waits for, but not of the guard's", function()
+      lab.both(function(_, names)
+        local code = [[import socket
+for to in "%s", "224.0.0.251", "ff02::fb":
+  s = socket.socket(socket.AF_INET6 if ":" in to else socket.AF_INET, socket.SOCK_DGRAM)
+  s.sendto(b"x", (to, 7009))]]
+        local r = L:run({ "python3", "-c", code:format(names.world) },
+          { args = { "-e", "nsnet.rules { { name = 'hole', cidr = '" .. names.world
+            .. "', nsnet.drop 'why' } }" } }):exits(0)
+        assert.matches("^nsnet%-host: dropped udp %S+ %-> %S+:7009 by hole[^\n]*: why\n$", r.err)
+      end)
+    end)
+
     it("cannot be written by the command", function()
       local r = L:run({ "sh", "-c", "ls -l /proc/self/fd" },
         { args = { "--log", "/run/lab/home/log.txt", "--log-json", JSON } }):exits(0)
@@ -216,7 +240,9 @@ socket.create_connection(("203.0.113.1", 7001), 10).close()
         :complains("tcp a%.test:7099 +curl +1 +0 +0  1 failed\n")
         :complains("tcp a%.test:7002 +curl +1 +0 +0  1 denied by no sums[^\n]*\n")
         :complains("all together +%- +5 ")
-        :complains("slowest to connect:\n +[%d.]+ m?s to tcp a%.test:80\n")
+        :complains("slowest to connect:\n +[%d.]+ m?s to tcp ")
+        :complains("\n +[%d.]+ m?s to tcp a%.test:80\n")
+        :complains("\n +[%d.]+ m?s to tcp a%.test:7099, failed\n")
         :complains("3 questions for names, 0 of them denied\n")
     end)
 

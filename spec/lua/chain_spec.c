@@ -283,6 +283,37 @@ static void on_close_sees_the_final_values_once(void **state)
 	rig_close(&r);
 }
 
+static void log_conn_tells_what_is_known_by_then(void **state)
+{
+	(void)state;
+	struct rig r;
+	struct rig_flow f;
+	rig_open(&r);
+	rig_run(&r,
+		"nsnet.on_connect({ observe = true }, nsnet.log.conn)\n"
+		"nsnet.on_connect(function(c) if c.dst_port == 25 then return nsnet.deny 'no\\27' "
+		"end "
+		"end)\n"
+		"nsnet.on_close(nsnet.log.conn)\n");
+	assert_true(rig_ask(&r, &f, IPPROTO_TCP, PUBLIC));
+	assert_string_equal(rig_log(&r), "nsnet-host: tcp 10.0.0.1:40000 -> 198.51.100.7:443\n");
+	f.flow.bytes_up = 517;
+	f.flow.bytes_down = 34100;
+	rig_end(&r, &f, FLOW_CAUSE_CHILD_RESET);
+	const char *log = rig_log(&r);
+	assert_has(log, "-> 198.51.100.7:443 allow, 517 up, 34.1k down, ");
+	assert_has(log, " ms, reset by child\n");
+	/* An error's text is another's. */
+	assert_true(rig_ask(&r, &f, IPPROTO_TCP, PUBLIC));
+	rig_log(&r);
+	f.flow.error = ECONNREFUSED;
+	rig_end(&r, &f, FLOW_CAUSE_DIAL_FAILED);
+	assert_has(rig_log(&r), ", dial failed: Connection refused\n");
+	assert_int_equal(rig_verdict(&r, IPPROTO_TCP, "198.51.100.7:25"), VERDICT_DENY);
+	assert_has(rig_log(&r), "-> 198.51.100.7:25 deny by rules.lua:2: no\\x1b, 0 up, 0 down, ");
+	rig_close(&r);
+}
+
 static void close_ends_the_flow_from_the_loop(void **state)
 {
 	(void)state;
@@ -382,6 +413,7 @@ int main(void)
 		rig_test(the_first_verdict_wins_and_guards_come_first),
 		rig_test(an_observer_decides_nothing),
 		rig_test(on_close_sees_the_final_values_once),
+		rig_test(log_conn_tells_what_is_known_by_then),
 		rig_test(close_ends_the_flow_from_the_loop),
 		rig_test(a_rule_with_when_asks_lua),
 		rig_test(hooks_nobody_wants_are_null),

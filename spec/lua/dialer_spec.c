@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "core/tell.h"
 #include "lua/stream.h"
 #include "spec/lua/island.h"
 #include "spec/lua/peer.h"
@@ -98,6 +99,10 @@ static void a_failing_dialer_is_a_failed_connect(void **state)
 				assert_has(log, cases[i].log);
 			else
 				assert_string_equal(log, "");
+			/* Each says why, for the logs and on_close. */
+			assert_non_null(f.flow.dial_error);
+			if (i == 0)
+				assert_string_equal(tell_error(&f.flow), "proxy says no");
 			rig_end(&r, &f, FLOW_CAUSE_DIAL_FAILED);
 			assert_int_equal(stream_count(), 0);
 			rig_close(&r);
