@@ -61,6 +61,19 @@ static bool is_known(const struct http *h)
 	return false;
 }
 
+/* The word that is in h->tail so far, or one before it, is a version. */
+static bool has_version(struct http *h)
+{
+	h->version |= h->tail_len >= 5 && strncasecmp(h->tail, "HTTP/", 5) == 0;
+	return h->version;
+}
+
+/* What is no request to us may be one to a reader that takes the first three words of a line. */
+static enum http_answer no_request(struct http *h)
+{
+	return has_version(h) || is_known(h) ? HTTP_BAD : HTTP_OTHER;
+}
+
 /* ---- hosts ---- */
 
 /* Splits ":port" off the @n bytes at @text. The length of the host, or 0: no authority. */
@@ -205,7 +218,7 @@ static enum http_answer end_of_request_line(struct http *h)
 	h->tail[h->tail_len] = '\0';
 	h->state = LINE;
 	if (strncasecmp(h->tail, "HTTP/", 5) != 0)
-		return is_known(h) ? HTTP_BAD : HTTP_OTHER;
+		return no_request(h);
 	h->v10 = !strcmp(h->tail, "HTTP/1.0");
 	if (h->odd || (!h->v10 && strcmp(h->tail, "HTTP/1.1") != 0))
 		return HTTP_BAD;
@@ -264,7 +277,7 @@ static enum http_answer take_rest(struct http *h, uint8_t c)
 		return HTTP_MORE;
 	}
 	if (is_control(c))
-		return is_known(h) ? HTTP_BAD : HTTP_OTHER;
+		return no_request(h);
 	if (c == ' ' || c == '\t') {
 		/* One space ends the target; any other is too many. */
 		h->odd |= h->state == REST || !h->target_len || c == '\t';
@@ -277,8 +290,10 @@ static enum http_answer take_rest(struct http *h, uint8_t c)
 			h->target[h->target_len++] = (char)c;
 		return HTTP_MORE;
 	}
-	if (h->word)
+	if (h->word) {
+		has_version(h);
 		h->tail_len = 0;
+	}
 	h->word = false;
 	if (h->tail_len < sizeof(h->tail) - 1)
 		h->tail[h->tail_len++] = (char)c;

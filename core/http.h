@@ -41,10 +41,11 @@ struct http {
 	bool connect;  /* the method */
 	bool absolute; /* the target's form */
 	uint8_t hosts, lengths, codings;
-	bool full;   /* text[] was too short */
-	bool cr;     /* the last blank byte was a CR */
-	bool blanks; /* there were any */
-	bool word;   /* the next byte begins a word */
+	bool full;    /* text[] was too short */
+	bool cr;      /* the last blank byte was a CR */
+	bool blanks;  /* there were any */
+	bool word;    /* the next byte begins a word */
+	bool version; /* a word of the request line was a version */
 	uint16_t len;
 	char method[24];
 	char name[24]; /* of the field, lower case; cut off */

@@ -170,6 +170,11 @@ static void what_can_be_read_twice_is_refused(void **state)
 		"GET / HTTP/1.1x\r\nHost: a.test\r\n\r\n",
 		"GET / HTTP/11.1\r\nHost: a.test\r\n\r\n",
 		"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+		"PROPFIND / HTTP/1.1 x\r\nHost: b.test\r\n\r\n",
+		"FOO / http/1.0 x y\r\nHost: b.test\r\n\r\n",
+		"FOO / HTTP/1.1 x\nHost: b.test\n\n",
+		"FOO / HTTP/1.1\rx\r\nHost: b.test\r\n\r\n",
+		"FOO / HTTP/1.1\1\r\nHost: b.test\r\n\r\n",
 		"GET /\r\n",
 		"get http://b.test/\r\n",
 		"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\nGET / HTTP/1.1\r\n",
@@ -204,7 +209,7 @@ static void other_protocols_are_told_apart(void **state)
 {
 	static const char *const other[] = {"SSH-2.0-OpenSSH_9.2p1\r\n", "EHLO a.test\r\n",
 		"USER x\r\n", "*2\r\n$3\r\nGET\r\n", "NICK a\r\n", "\x16\2", "\x04\x01", "\r\n\x80",
-		"(\r\n", "a/b"};
+		"(\r\n", "a/b", "SAY I like HTTP\r\n", "INVITE sip:a@b.test SIP/2.0\r\n"};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(other); i++)

@@ -104,6 +104,57 @@ print()
     end
   end
 
+  -- Messages with a denied name beside or within what is allowed; gives the RCODE of each answer.
+  local messages = [[
+import socket, struct, sys
+host = sys.argv[1]
+family = socket.AF_INET6 if ":" in host else socket.AF_INET
+
+def name(text):
+    return b"".join(bytes([len(part)]) + part.encode() for part in text.split(".")) + b"\0"
+
+def message(names, flags=0x0100, kind=1, number=0, counts=(0, 0, 0), rest=b"", count=None):
+    head = struct.pack(">HHHHHH", number, flags, len(names) if count is None else count, *counts)
+    return head + b"".join(name(text) + struct.pack(">HH", 1, kind) for text in names) + rest
+
+sock = socket.socket(family, socket.SOCK_DGRAM)
+sock.settimeout(20)
+sock.connect((host, 53))
+
+def ask(*args, **more):
+    sock.send(message(*args, **more))
+    return sock.recv(65536)[3] & 15
+
+record = name("in.evil") + struct.pack(">HHIH", 16, 1, 0, 4) + b"\3abc"
+print(*(ask(names) for names in (["a.test", "q.evil"], ["q.evil", "a.test"])),
+      ask(["q.evil"], count=0), ask(["a.test"], counts=(1, 0, 0), rest=record))
+print(*(ask([text], flags=0x0100 | code << 11) for code in (1, 2, 4, 5, 6)
+        for text in ("a.test", "op.evil")))
+print(*(ask([text], kind=kind) for kind in (3, 4, 255) for text in ("a.test", "class.evil")))
+
+# Five questions in one segment, then a byte in each.
+texts = ["a.test", "pipe.evil", "b.test", "line.evil", "A.tEST"]
+for pace in (999, 1):
+    data = b"".join(struct.pack(">H", len(one)) + one for one in
+                    (message([text], number=i) for i, text in enumerate(texts)))
+    conn = socket.create_connection((host, 53), 20)
+    conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    for at in range(0, len(data), pace):
+        conn.sendall(data[at:at + pace])
+    answers, file = {}, conn.makefile("rb")
+    for _ in texts:
+        one = file.read(struct.unpack(">H", file.read(2))[0])
+        number = one[1]
+        answers[number] = one[3] & 15
+    print(*(answers[i] for i in range(len(texts))))
+]]
+  for _, server in ipairs(servers) do
+    it("judge every question of a message and of a connection " .. server, function()
+      run(allow, { "python3", "-BSc", messages, server:sub(2) }):says(
+        "1 1 1 1\n4 4 4 4 4 4 4 4 4 4\n0 5 0 5 0 5\n0 5 0 5 0\n0 5 0 5 0")
+    end)
+  end
+
   it("that only deny leave other names alone", function()
     local deny = "nsnet.rules { { domain = '.evil', nsnet.deny } }"
     run(deny, { "dig", "+short", "a.test", "A" }):says("203.0.113.1")

@@ -23,6 +23,17 @@ nat64.test AAAA 0 64:ff9b::a63:1
 turn.test A 0 203.0.113.1 | 10.99.0.1
 turn6.test AAAA 0 2001:db8:2::1 | fdbb:99::1
 turnmeta.test A 0 203.0.113.1 | 169.254.169.254
+spelled1.test AAAA 0 2002:a63:1::1
+spelled2.test AAAA 0 64:ff9b:1::a63:1
+spelled3.test AAAA 0 ::10.99.0.1
+spelled4.test AAAA 0 64:ff9b::a9fe:a9fe
+spelled5.test AAAA 0 ::ffff:127.0.0.1
+spelled6.test AAAA 0 ::ffff:198.51.100.2
+spelled7.test AAAA 0 ::ffff:10.99.0.1
+spelled8.test AAAA 0 ::1
+spelled9.test A 0 0.0.0.0
+here.test A 0 10.0.0.53
+here6.test AAAA 0 fd6e:736e:6574::53
 hidden.test HTTPS 0 00010000010003026832 00040004cb007101 00050004abcdef00
 evil.example A 0 203.0.113.3
 ]]
@@ -125,6 +136,49 @@ for name in sys.argv[1:]:
     connect(allow, "private.test"):complains("private.test is said to be at [%x:.]+, which is no "
       .. "public address: no rule about its name opens it without cidr = ")
   end)
+
+  -- Asks for each name anew before it sends; TCP and UDP.
+  local rebound = [[
+import socket, sys
+for name in sys.argv[1:]:
+    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+        try:
+            where = socket.getaddrinfo(name, 7001, type=kind)[0]
+            sock = socket.socket(where[0], kind)
+            sock.settimeout(20)
+            sock.connect(where[4])
+            sock.sendall(b"hello\n")
+            print(name, sock.recv(6).decode().strip())
+        except OSError as error:
+            print(name, type(error).__name__)
+]]
+  local closed = { "private.test", "host.test", "meta.test", "here.test", "here6.test",
+    "spelled1.test", "spelled2.test", "spelled3.test", "spelled4.test", "spelled5.test",
+    "spelled6.test", "spelled7.test", "spelled8.test", "spelled9.test" }
+  for _, way in ipairs({ "host", "synthetic" }) do
+    it("is no way to the host or a private network, by TCP or UDP, --dns=" .. way, function()
+      local r = L:run({ "python3", "-BSc", rebound, "a.test", unpack(closed) }, { args = {
+        "--dns=" .. way, "-e", "nsnet.default(nsnet.deny) nsnet.rules {"
+          .. " { domain = '.test', network = { 'tcp', 'udp' }, nsnet.allow } }" } })
+      r:shows("^a.test hello\na.test hello\n")
+      assert.equal(2, select(2, r.out:gsub("hello", "")), r.out)
+      assert.equal(2 + 2 * #closed, select(2, r.out:gsub("\n", "")), r.out)
+    end)
+
+    it("that leads elsewhere does so for its own name alone, --dns=" .. way, function()
+      local before = #L:log()
+      local curl = "curl -sS -m 20 -o /dev/null -w '%{http_code}\\n' "
+      L:run({ "sh", "-c", curl .. "http://a.test/bytes/11;" .. curl
+        .. "-H 'Host: evil.example' http://a.test/bytes/12;" .. curl
+        .. "http://203.0.113.2/bytes/13; " .. curl .. "http://b.test/bytes/14; true" },
+        { args = { "--dns=" .. way, "-e", "nsnet.default(nsnet.deny) nsnet.rules {"
+          .. " { domain = 'a.test', nsnet.redirect '203.0.113.2:80' } }" } })
+        :says("200\n000\n000\n000")
+      local log = L:log():sub(before + 1)
+      assert.is_truthy(log:match("203.0.113.2:80 %S+ GET /bytes/11"), log)
+      assert.is_nil(log:match("GET /bytes/1[^1]"), log)
+    end)
+  end
 
   it("opens a private network that it names by address", function()
     connect("nsnet.default(nsnet.deny) nsnet.rules { { domain = '.test',"

@@ -118,7 +118,55 @@ six.test AAAA 60 2001:db8:2::1
     fn("IPv6", "six.test")
   end
 
+  -- Requests that some server reads as for evil.example; a line each, with the name for %s. What
+  -- comes back is from an echo, so each says whether it got through.
+  local twofold = {
+    "GET / HTTP/1.1\r\nHost: %s\r\nHost: evil.example\r\n\r\n",
+    "GET / HTTP/1.1\r\nHost: %s\r\nHost : evil.example\r\n\r\n",
+    "GET / HTTP/1.1\r\nX: y\r\n Host: evil.example\r\nHost: %s\r\n\r\n",
+    "GET http://evil.example/ HTTP/1.1\r\nHost: %s\r\n\r\n",
+    "GET http://%s@evil.example/ HTTP/1.1\r\nHost: evil.example\r\n\r\n",
+    "CONNECT evil.example:443 HTTP/1.1\r\nHost: %s\r\n\r\n",
+    "GET / HTTP/1.1\r\nHost: evil.example:80\r\n\r\n",
+    "get / HTTP/1.1\r\nHost: evil.example\r\n\r\n",
+    "PROPFIND / HTTP/1.1 x\r\nHost: evil.example\r\n\r\n",
+    "PROPFIND / HTTP/1.1\r\nHost: evil.example\r\n\r\n",
+    "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\nGET / HTTP/1.1\r\nHost: evil.example\r\n\r\n",
+    "POST / HTTP/1.1\r\nHost: %s\r\nContent-Length: 44\r\nTransfer-Encoding: chunked\r\n\r\n"
+      .. "0\r\n\r\nGET / HTTP/1.1\r\nHost: evil.example\r\n\r\n",
+  }
+  -- The first request may go, the second never.
+  local evil = "GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n"
+  local second = {
+    "GET / HTTP/1.1\r\nHost: %s\r\nUpgrade: x\r\n\r\n",
+    "CONNECT %s:443 HTTP/1.1\r\nHost: %s:443\r\n\r\n",
+    "GET / HTTP/1.1\r\nHost: %s\r\nContent-Length: 3\r\n\r\nabc",
+    "POST / HTTP/1.1\r\nHost: %s\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n0\r\n\r\n",
+  }
+
+  -- As a word of speak.py.
+  local function raw(text, name)
+    return " raw=" .. text:gsub("%%s", name):gsub("[ \r\n]", { [" "] = "\\x20", ["\r"] = "\\r",
+      ["\n"] = "\\n" })
+  end
+
   names(function(family, name)
+    it("is read as no server could read it otherwise, over " .. family, function()
+      local lines, want = {}, {}
+      for _, text in ipairs(twofold) do
+        lines[#lines + 1] = name .. " 7001 0" .. raw(text, name)
+        want[#want + 1] = "ConnectionResetError"
+      end
+      for _, text in ipairs(second) do
+        lines[#lines + 1] = name .. " 7001 0" .. raw(text, name)
+        lines[#lines + 1] = name .. " 7001 0" .. raw(text, name) .. raw(evil, name)
+        lines[#lines + 1] = name .. " 7001 0" .. raw(text .. evil, name)
+        want[#want + 1] = "echoed\nConnectionResetError\nConnectionResetError"
+      end
+      speak(allow, lines):says(table.concat(want, "\n"))
+    end)
+
     it("may be the rule's, or none, over " .. family, function()
       speak(allow, { name .. " 7001 0 tls=" .. name, name .. " 7001 1 tls=" .. name:upper(),
         name .. " 7001 0 big=" .. name, name .. " 7001 0 tls=", name .. " 7001 0 text=hi\\r\\n",
