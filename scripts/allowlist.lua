@@ -15,6 +15,8 @@ nsnet.default(nsnet.deny)
 
 nsnet.rules {
   { name = "allowlist.txt", domain = nsnet.domains "allowlist.txt", nsnet.allow },
-  { name = "not in allowlist.txt", network = { "tcp", "udp" },
+  { name = "not in allowlist.txt", network = "tcp",
     nsnet.deny "add its name to allowlist.txt to allow it" },
+  { name = "only TCP", network = "udp", -- it shows no name
+    nsnet.deny "a rule with domain = and network = \"udp\" before this one would allow it" },
 }

@@ -22,8 +22,18 @@ t.describe("allowlist.lua", function()
       "not in allowlist.txt")
   end)
 
-  t.it("denies what shows no name", function()
-    t.denied(rules:flow { network = "udp", dst = github, dns = "github.com" },
-      "not in allowlist.txt")
+  t.it("tells how to allow what is denied", function()
+    local c = rules:connect { dst = github, dns = "api.github.com" }
+    t.ok(c.reason:match("^add its name to allowlist%.txt"), c.reason)
+  end)
+
+  t.it("denies what shows no name, in the list or not, and tells what would allow it", function()
+    for _, dst in ipairs { github, "203.0.113.7:53", "[2001:db8::7]:4433" } do
+      for _, name in ipairs { "github.com", "api.github.com" } do
+        local f = rules:flow { network = "udp", dst = dst, dns = name }
+        t.denied(f, "only TCP")
+        t.ok(f.reason:match('network = "udp"'), f.reason)
+      end
+    end
   end)
 end)
