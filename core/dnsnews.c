@@ -75,7 +75,8 @@ void dnsnews_denied(struct dnsnews *n, const char *name, uint16_t type, const ch
 		return;
 	if (left_out)
 		snprintf(more, sizeof(more), " (and %lu more)", left_out);
-	if (!d->rule && dname_normalise(normal, name, strlen(name)) > 0)
+	if ((!d->rule || strcmp(d->rule, "default") == 0) &&
+		dname_normalise(normal, name, strlen(name)) > 0)
 		snprintf(hint, sizeof(hint),
 			"; { domain = \"%s\", nsnet.allow } in a rule would allow it", normal);
 	log_warn("dns: %s %s %s by %s%s%s%s%s", name, dnsmsg_type_name(type, text), what,

@@ -294,8 +294,11 @@ static void query_settle(struct dnsquery *q, enum verdict v, struct decision *fr
 
 	*d = *from;
 	memset(from, 0, sizeof(*from));
-	if (v == VERDICT_NONE)
+	if (v == VERDICT_NONE) {
 		v = policy && policy->default_deny ? VERDICT_DENY : VERDICT_ALLOW;
+		if (v == VERDICT_DENY && !d->rule)
+			d->rule = strdup("default");
+	}
 	if (policy && policy->dry_run && (v == VERDICT_DENY || v == VERDICT_DROP)) {
 		dnsnews_denied(&q->pool->news, q->name, q->m.type, "would be denied", d);
 		d->would = v;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "inherit.h"
 
+#include <fcntl.h>
 #include <stddef.h>
+#include <unistd.h>
 
 static void ignore(struct inherit *i, int signo)
 {
@@ -14,10 +16,21 @@ static void ignore(struct inherit *i, int signo)
 	signal(signo, SIG_IGN);
 }
 
+/* Else a socket or the tun could come to be standard error, and messages go into it. */
+static void fill_standard(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		/* The lowest that is free is @fd: those below are taken. */
+		if (fcntl(fd, F_GETFD) == -1 && open("/dev/null", O_RDWR) != fd)
+			return;
+	}
+}
+
 void inherit_init(struct inherit *i)
 {
 	struct rlimit raised;
 
+	fill_standard();
 	sigprocmask(SIG_SETMASK, NULL, &i->mask);
 	sigemptyset(&i->defaults);
 	ignore(i, SIGPIPE);

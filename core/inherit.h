@@ -19,7 +19,8 @@ struct inherit {
 /* Notes all of it, then sets what the host needs: SIGPIPE ignored (a broken
  * connection is an errno), SIGXFSZ ignored (so is a file at its limit), SIGTTOU
  * ignored (a line on the terminal must not stop the network), as many descriptors
- * as the hard limit allows. */
+ * as the hard limit allows, and /dev/null for each standard descriptor that is
+ * closed, which the command finds there, too. */
 void inherit_init(struct inherit *i);
 
 #endif

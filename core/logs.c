@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "denial.h"
@@ -22,6 +23,15 @@ static int failed(const char *option, const char *to, int error)
 static bool is_stderr(const char *to)
 {
 	return strcmp(to, "-") == 0 || strcmp(to, "fd:2") == 0;
+}
+
+/* Each would write over the other's lines. */
+static bool is_same_file(int a, int b)
+{
+	struct stat x, y;
+
+	return fstat(a, &x) == 0 && fstat(b, &y) == 0 && S_ISREG(x.st_mode) &&
+		x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
 /* 0, or the exit status after a message. */
@@ -102,6 +112,9 @@ int logs_open(struct logs *l, const struct options *o, struct policy *policy, st
 		rc = logjson_open(&l->json, policy, o->log_json, o->argv);
 		if (rc < 0)
 			return failed("--log-json", o->log_json, -rc);
+		if (text && is_same_file(l->text.writer.fd, l->json.writer.fd))
+			return options_usage("--log-json", o->log_json,
+				"that is the file of --log; give each its own");
 	}
 	rc = open_capture(l, o);
 	if (rc)

@@ -101,11 +101,30 @@ static void what_would_end_the_host_is_an_errno(void **state)
 	assert_int_equal(in_child(a_full_file), 0);
 }
 
+static int closed_ones(void)
+{
+	struct inherit i;
+
+	if (close(STDIN_FILENO) || close(STDERR_FILENO))
+		return 1;
+	inherit_init(&i);
+	if (write(STDERR_FILENO, "x", 1) != 1 || read(STDIN_FILENO, (char[1]){0}, 1) != 0)
+		return 2;
+	return dup(STDERR_FILENO) > STDERR_FILENO ? 0 : 3;
+}
+
+static void no_other_descriptor_becomes_a_standard_one(void **state)
+{
+	(void)state;
+	assert_int_equal(in_child(closed_ones), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(it_notes_what_the_command_is_to_find),
 		cmocka_unit_test(what_would_end_the_host_is_an_errno),
+		cmocka_unit_test(no_other_descriptor_becomes_a_standard_one),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

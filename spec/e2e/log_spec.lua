@@ -138,6 +138,14 @@ describe("the log", function()
         "\(.name) \(.verdict) \(.rcode)"]])
     end)
 
+    it("says of a question, too, that the default denied it", function()
+      L:run({ "sh", "-c", "curl -s http://a.test/; true" },
+        { args = { "--log-json", JSON, "--default=deny" } }):exits(0)
+        :complains("^nsnet%-host: dns: a%.test [^\n]* by default; { domain = \"a%.test\", ")
+      assert.equal("deny default REFUSED", jq([[first(.[] | select(.type == "dns"))
+        | "\(.verdict) \(.rule) \(.rcode)"]]))
+    end)
+
     it("has the name that the first bytes were judged by", function()
       for _, name in ipairs { "b.test", "c.test" } do
         L:run({ "curl", "-s", "-o", "/dev/null", "-4", "-H", "Host: " .. name, "http://a.test/" },
@@ -226,6 +234,17 @@ for to in "%s", "224.0.0.251", "ff02::fb":
         :complains("nsnet%-host: %-%-log /nowhere/log: No such file or directory; ")
       L:run({ "true" }, { args = { "--log-json", "fd:77" } }):exits(73)
         :complains("nsnet%-host: %-%-log%-json fd:77: Bad file descriptor; ")
+      L:run({ "true" }, { args = { "--log", JSON, "--log-json", "log.jsonl" } }):exits(2)
+        :complains("that is the file of %-%-log; give each its own")
+    end)
+
+    it("goes into no descriptor that came to be where standard error was closed", function()
+      lab.both(function(_, names)
+        local words = L:wrap({ "python3", "-BS", "/run/repo/spec/support/client.py", "connect",
+          names.world, "7001" }, { args = { "--log", "-" } })
+        for i, word in ipairs(words) do words[i] = lab.quote(word) end
+        L:host({ "sh", "-c", table.concat(words, " ") .. " 2>&-" }):exits(0):says("connected")
+      end)
     end)
   end)
 
