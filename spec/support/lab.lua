@@ -333,7 +333,7 @@ end
 --- Starts a server in W (options.where = "host": in H) and waits until it says "ready" on stdout,
 -- or, with options.listening = port, until somebody listens there.
 function Lab:serve(name, words, options)
-  options = with({ where = "world", who = "root", bound = 600 }, options or {})
+  options = with({ where = "world", who = "root", bound = 3600 }, options or {})
   options.background = true
   local job = launch(self, words, options)
   local ok = lab.eventually(function()
