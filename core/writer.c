@@ -283,6 +283,16 @@ bool writer_line(struct writer *w, const char *line, size_t len)
 	return true;
 }
 
+/* Who has lost the last lines cannot see it there. A failure that lasts has been told, and what
+ * takes no lines of a log on standard error takes none of ours. */
+static void say_lost(const struct writer *w)
+{
+	if (w->lost && !w->dead && !w->stuck && strcmp(w->name, "-") != 0 &&
+		strcmp(w->name, "fd:2") != 0)
+		log_warn("%s: %llu lines are missing: too slow a reader, or a full disk", w->name,
+			(unsigned long long)w->lost);
+}
+
 void writer_close(struct writer *w)
 {
 	struct pollfd p = {.fd = w->fd, .events = POLLOUT};
@@ -296,6 +306,7 @@ void writer_close(struct writer *w)
 			(void)(poll(&p, 1, 20) == 1 && poll(NULL, 0, 1));
 	}
 	abandon(w);
+	say_lost(w);
 	ev_io_stop(w->loop, &w->io);
 	ev_timer_stop(w->loop, &w->timer);
 	close(w->fd);

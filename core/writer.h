@@ -49,8 +49,8 @@ struct writer {
  * descriptor; -ENXIO: a fifo that nobody reads). */
 int writer_open(struct writer *w, struct ev_loop *loop, const char *to);
 
-/* Waits up to a second for a slow reader; what is left then is counted as lost. Safe on a zeroed
- * one. */
+/* Waits up to a second for a slow reader; what is left then is counted as lost. Says on stderr how
+ * many lines were lost in all, unless a failure was said that lasts. Safe on a zeroed one. */
 void writer_close(struct writer *w);
 
 /* One line of @len bytes with its newline (copied). False: it was dropped. */

@@ -206,6 +206,34 @@ static void a_slow_reader_loses_lines_and_is_told(void **state)
 	}
 }
 
+static void keep_message(void *arg, enum log_level level, const char *text)
+{
+	(void)level;
+	snprintf(arg, 256, "%s", text);
+}
+
+static void the_end_tells_what_was_never_read(void **state)
+{
+	char said[256] = "", wanted[64];
+	int fd[2];
+
+	(void)state;
+	assert_int_equal(pipe(fd), 0);
+	snprintf(wanted, sizeof(wanted), "%s: 2 lines are missing: ", named(fd[1]));
+	assert_int_equal(writer_open(&w, loop, named(fd[1])), 0);
+	big[sizeof(big) - 1] = '\n';
+	for (int i = 0; i < 3; i++) /* a pipe holds one of them */
+		assert_true(writer_line(&w, big, sizeof(big)));
+	log_set_level(LOG_LEVEL_WARN);
+	log_set_sink(keep_message, said);
+	writer_close(&w);
+	log_set_sink(NULL, NULL);
+	assert_int_equal(w.lost, 2);
+	assert_memory_equal(said, wanted, strlen(wanted));
+	close(fd[0]);
+	close(fd[1]);
+}
+
 static void whole_lines_in_one_piece(void **state)
 {
 	char piece[PIPE_BUF + 1];
@@ -328,6 +356,7 @@ static const struct CMUnitTest tests[] = {
 	IT(refuses_what_cannot_be_written),
 	IT(keeps_a_descriptor_from_the_command),
 	IT(a_slow_reader_loses_lines_and_is_told),
+	IT(the_end_tells_what_was_never_read),
 	IT(whole_lines_in_one_piece),
 	IT(what_was_written_is_there_to_be_read),
 	IT(nobody_reads_any_more),
