@@ -345,13 +345,19 @@ bool guard_is_private(const struct addr *a)
 {
 	static const struct {
 		uint8_t v, bits;
-		uint8_t prefix[2];
+		uint8_t prefix[6];
 	} row[] = {
-		{4, 8, {10}}, {4, 12, {172, 16}}, {4, 16, {192, 168}},
+		{4, 8, {10}},
+		{4, 12, {172, 16}},
+		{4, 16, {192, 168}},
 		{4, 10, {100, 64}},    /* carriers' own, RFC 6598 */
 		{4, 15, {198, 18}},    /* benchmarks, RFC 2544 */
 		{6, 7, {0xfc}},        /* unique local, RFC 4193 */
 		{6, 10, {0xfe, 0xc0}}, /* site-local, RFC 3879 */
+		/* Whoever has the IPv4 address within need not be who is reached: a whole network
+		 * is behind a 6to4 router, and only a local translator knows how it reads. */
+		{6, 16, {0x20, 0x02}},
+		{6, 48, {0, 0x64, 0xff, 0x9b, 0, 1}},
 	};
 	struct addr reading[READINGS_MAX];
 	size_t n = unfold(a, reading);

@@ -75,8 +75,10 @@ struct addr guard_canonical(const struct addr *a);
 enum guard_class guard_classify(struct guard *g, const struct addr *a);
 
 /* True if no public name should lead to @a, in any spelling: all that is not PUBLIC by the address
- * alone, and the private networks (RFC 1918, 4193, 6598 and the like). An answer that says so is a
- * mistake or an attack (DNS rebinding), unless somebody means that very network. */
+ * alone, the private networks (RFC 1918, 4193, 6598 and the like), and what may lead to another
+ * host than the IPv4 address within: 6to4 (RFC 3056) and local translators' 64:ff9b:1::/48 (8215).
+ * An answer that says so is a mistake or an attack (DNS rebinding), unless somebody means that very
+ * network. */
 bool guard_is_private(const struct addr *a);
 
 /* Reads the kernel's notices, as each guard_classify() does: when g->changes is readable. */

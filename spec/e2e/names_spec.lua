@@ -108,6 +108,31 @@ for name in sys.argv[1:]:
     end)
   end
 
+  -- A 6to4 address has a whole network behind its IPv4 address; and where a translator of
+  -- 64:ff9b:1::/48 finds the IPv4 address only itself knows: here also 203.0.113.2.
+  it("opens no other host whose address has its own within", function()
+    local others = { "64:ff9b:1:cb00:71:200:cb00:7101", "2002:cb00:7101::66" }
+    for i, address in ipairs(others) do
+      L:world({ "ip", "addr", "add", address .. "/128", "dev", "lo" }):exits(0)
+      L:host({ "ip", "route", "add", address .. "/128", "via", "2001:db8:1::1" },
+        { who = "root" }):exits(0)
+      L:serve("within" .. i, { "python3", "-BS", "/run/repo/spec/support/world.py", "within" .. i,
+        address })
+    end
+    for _, kind in ipairs({ "tcp", "udp" }) do
+      local function scan(more)
+        return L:run({ "sh", "-c", "getent ahosts a.test >&2; exec python3 -BS"
+          .. " /run/repo/spec/support/client.py scan " .. kind .. " 20 7001 "
+          .. table.concat(others, " ") }, { args = { "-e", "nsnet.default(nsnet.deny) nsnet.rules {"
+          .. "{ domain = 'a.test', network = '" .. kind .. "', nsnet.allow }," .. more .. "}" } })
+      end
+      scan(""):says(others[1] .. " ECONNREFUSED\n" .. others[2] .. " ECONNREFUSED")
+      local good = kind == "tcp" and "connected" or "echo"
+      scan("{ cidr = '203.0.113.1', nsnet.allow }") -- means that address, however it is spelled
+        :says(others[1] .. " " .. good .. "\n" .. others[2] .. " " .. good)
+    end
+  end)
+
   it("opens nothing before the name was asked", function()
     connect(allow, "203.0.113.1", "2001:db8:2::1"):says("203.0.113.1 ConnectionRefusedError\n"
       .. "2001:db8:2::1 ConnectionRefusedError")
