@@ -202,10 +202,20 @@ static void read_process(lua_State *L, int i, void *arg)
 			"list of "
 			"them, not %s",
 			text_kind(L, i, kind));
+	size_t len;
+	const char *text = lua_tolstring(L, i, &len);
+	if (strlen(text) != len)
+		luaL_error(L, "process= has a zero byte, which no program's name has");
+	/* What is longer than comm would match every name that begins with its 15 bytes. */
+	if (text[0] != '/' && len >= PROCESS_NAME_MAX)
+		luaL_error(L,
+			"process=\"%s\" is longer than the %d bytes of a short name; give the "
+			"executable's path",
+			text, PROCESS_NAME_MAX - 1);
 	char **grown = realloc(f->processes, (f->process_count + 1) * sizeof(char *));
 	if (grown)
 		f->processes = grown;
-	char *copy = grown ? strdup(lua_tostring(L, i)) : NULL;
+	char *copy = grown ? strdup(text) : NULL;
 	if (!copy)
 		luaL_error(L, "not enough memory");
 	f->processes[f->process_count++] = copy;

@@ -47,6 +47,5 @@ bool process_is(const struct process *p, const char *text)
 {
 	if (text[0] == '/')
 		return p->exe && strcmp(p->exe, text) == 0;
-	/* The kernel keeps 15 bytes of a name. */
-	return strncmp(p->name, text, PROCESS_NAME_MAX - 1) == 0;
+	return strcmp(p->name, text) == 0;
 }

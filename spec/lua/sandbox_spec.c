@@ -95,6 +95,10 @@ static void a_script_that_does_not_load_stops_the_start(void **state)
 		{"nsnet.on_connect({ port = '80x90' }, print)", "is no port"},
 		{"nsnet.on_connect({ port = ' 80' }, print)", "port=\" 80\" is no port"},
 		{"nsnet.on_connect({ port = {} }, print)", "port={} is empty"},
+		{"nsnet.on_connect({ process = 'fifteen-bytes-xx' }, print)",
+			"process=\"fifteen-bytes-xx\" is longer than the 15 bytes of a short name; "
+			"give the executable's path"},
+		{"nsnet.on_connect({ process = 'curl\\0' }, print)", "process= has a zero byte"},
 		{"nsnet.on_connect({ port = true }, print)", "port= must be a number"},
 		{"nsnet.on_connect({ cidr = '10.0.0.1/8' }, print)", "host bits must be zero"},
 		{"nsnet.on_connect({ cidr = '10.0.0.0/33' }, print)", "is no address or network"},
