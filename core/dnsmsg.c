@@ -133,7 +133,10 @@ int dnsmsg_next(const struct dnsmsg *m, size_t *at, unsigned *n, struct dnsmsg_r
 /* An OPT record as RFC 6891 6.1.1 wants it: additional section, owned by the root. */
 static bool is_opt(const struct dnsmsg *m, const struct dnsmsg_record *r)
 {
-	return r->type == DNSMSG_TYPE_OPT && r->section == 3 && m->data[r->owner] == 0;
+	uint8_t wire[DNSMSG_WIRE_MAX];
+
+	return r->type == DNSMSG_TYPE_OPT && r->section == 3 &&
+		dnsmsg_name(m->data, m->len, r->owner, wire, NULL) == 1;
 }
 
 static int parse_records(struct dnsmsg *m)
@@ -147,7 +150,8 @@ static int parse_records(struct dnsmsg *m)
 		m->end = at;
 		if (!is_opt(m, &r))
 			continue;
-		if (m->opt)
+		/* A pointer to a root elsewhere: some would read it, and 6.1.2 wants a zero byte. */
+		if (m->opt || m->data[r.owner])
 			return -ENOTUNIQ;
 		m->opt = r.owner;
 		m->udp_size = MAX(r.class, DNSMSG_UDP_PLAIN);

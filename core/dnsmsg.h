@@ -67,7 +67,8 @@ struct dnsmsg {
  *               id, response and opcode if there is a header
  *   -EMSGSIZE   the records break off or cannot be read: all but @end, @opt and @udp_size is
  *               right, and @whole is false; those cover what could be read
- *   -ENOTUNIQ   two questions or two OPT records: as for -EMSGSIZE */
+ *   -ENOTUNIQ   two questions, two OPT records, or one whose owner is a pointer to the root: as for
+ *               -EMSGSIZE */
 int dnsmsg_parse(struct dnsmsg *m, const uint8_t *data, size_t len);
 
 /* One record. Everything is in the message; names are read with dnsmsg_name(). */

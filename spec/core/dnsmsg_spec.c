@@ -94,6 +94,13 @@ static void refuses_two_of_what_may_be_once(void **state)
 	assert_int_equal(dnsmsg_parse(&m, k.data, k.len), -ENOTUNIQ);
 	assert_int_equal(m.questions, 2);
 
+	/* An owner that is a pointer to a root elsewhere, here the question's. */
+	begin(&k, ".", 1);
+	memcpy(k.data + k.len, "\xc0\x0c\0\x29\0\0\0\0\0\0\0\0", 12);
+	k.len += 12;
+	count(&k, 3);
+	assert_int_equal(dnsmsg_parse(&m, k.data, k.len), -ENOTUNIQ);
+
 	/* A record of that type elsewhere is no EDNS. */
 	begin(&k, "a.example", 1);
 	add_record(&k, 3, DNSMSG_TYPE_OPT, 0);
