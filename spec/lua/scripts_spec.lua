@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- The finished scripts and the example have tests of their own, for nsnet-host test.
+-- The finished scripts and the example have tests of their own, for nsnet-host test; so have rules.
 
 local files = require("spec.lint.files")
 local build = assert(os.getenv("NSNET_BUILD"), "NSNET_BUILD is not set: run by make")
@@ -13,7 +13,7 @@ describe("the tests of", function()
   end
 
   for _, path in ipairs(files.list(".")) do
-    if path:match("^spec/scripts/.*_test%.lua$") or path:match("^examples/tests/.*_test%.lua$") then
+    if path:match("^spec/.*_test%.lua$") or path:match("^examples/tests/.*_test%.lua$") then
       it(path, function()
         run(path)
       end)
