@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "lua/udata.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #include "core/base.h"
@@ -15,6 +16,14 @@ static const struct udata_class *upvalue_class(lua_State *L, int i)
 	return lua_touserdata(L, lua_upvalueindex(i));
 }
 
+/* True, and its metatable is pushed, if the value at @i is a userdata with the one at @meta. */
+static bool is_of(lua_State *L, int i, int meta)
+{
+	return lua_type(L, i) == LUA_TUSERDATA && lua_getmetatable(L, i) &&
+		lua_rawequal(L, -1, meta);
+}
+
+/* Upvalues: what it knows, the class, the metatable. */
 static int udata_index(lua_State *L)
 {
 	const struct udata_class *c = upvalue_class(L, 2);
@@ -22,11 +31,8 @@ static int udata_index(lua_State *L)
 	lua_rawget(L, lua_upvalueindex(1));
 	if (lua_type(L, -1) == LUA_TFUNCTION)
 		return 1;
-	if (lua_type(L, -1) == LUA_TNUMBER) {
-		void *self = udata_test(L, 1, c);
-		if (self)
-			return c->field(L, self, (int)lua_tointeger(L, -1));
-	}
+	if (lua_type(L, -1) == LUA_TNUMBER && is_of(L, 1, lua_upvalueindex(3)))
+		return c->field(L, lua_touserdata(L, 1), (int)lua_tointeger(L, -2));
 	text_push(L, 2);
 	return luaL_error(L, "%s has no field '%s'", c->name, lua_tostring(L, -1));
 }
@@ -66,7 +72,8 @@ void udata_class(lua_State *L, const struct udata_class *c)
 	for (size_t i = 0; i < ARRAY_LEN(c->methods) && c->methods[i]; i++)
 		luaL_setfuncs(L, c->methods[i], 0);
 	lua_pushlightuserdata(L, (void *)c);
-	lua_pushcclosure(L, udata_index, 2);
+	lua_pushvalue(L, -3);
+	lua_pushcclosure(L, udata_index, 3);
 	lua_setfield(L, -2, "__index");
 	set_class_closure(L, c, udata_newindex, "__newindex");
 	set_class_closure(L, c, c->tostring ? c->tostring : udata_tostring, "__tostring");
