@@ -147,12 +147,14 @@ static int parse_records(struct dnsmsg *m)
 	int err;
 
 	while ((err = dnsmsg_next(m, &at, &n, &r)) > 0) {
-		m->end = at;
-		if (!is_opt(m, &r))
+		if (!is_opt(m, &r)) {
+			m->end = at;
 			continue;
-		/* A pointer to a root elsewhere: some would read it, and 6.1.2 wants a zero byte. */
+		}
+		/* A pointer to a root elsewhere: 6.1.2 wants a zero byte. */
 		if (m->opt || m->data[r.owner])
 			return -ENOTUNIQ;
+		m->end = at;
 		m->opt = r.owner;
 		m->udp_size = MAX(r.class, DNSMSG_UDP_PLAIN);
 	}
@@ -344,7 +346,7 @@ size_t dnsmsg_truncate(uint8_t *data, size_t len, size_t max)
 			opt = OPT_FIXED;
 	}
 	while (err != -EBADMSG && m.questions <= 1 && dnsmsg_next(&m, &at, &n, &r) > 0) {
-		if (at + opt > max || r.owner == m.opt)
+		if (at > m.end || at + opt > max || r.owner == m.opt)
 			break;
 		kept[r.section]++;
 		end = at;
