@@ -34,6 +34,39 @@ static bool is_same_file(int a, int b)
 		x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
+/* False if one of them does not exist yet. */
+static bool is_same_path(const char *a, const char *b)
+{
+	struct stat x, y;
+
+	return stat(a, &x) == 0 && stat(b, &y) == 0 && S_ISREG(x.st_mode) && x.st_dev == y.st_dev &&
+		x.st_ino == y.st_ino;
+}
+
+/* To be asked before each output makes its file anew: what exists is not emptied for another, and
+ * what the one before has made is found. 0, or the exit status after a message. */
+static int refuse_one_file_twice(const struct options *o)
+{
+	const struct {
+		const char *option, *to;
+	} output[] = {{"--log", o->log}, {"--log-json", o->log_json}, {"--pcap", o->pcap},
+		{"--learn", o->learn}};
+
+	for (size_t i = 1; i < ARRAY_LEN(output); i++) {
+		for (size_t j = 0; j < i; j++) {
+			char what[64];
+
+			if (!output[i].to || !output[j].to ||
+				!is_same_path(output[i].to, output[j].to))
+				continue;
+			snprintf(what, sizeof(what), "that is the file of %s; give each its own",
+				output[j].option);
+			return options_usage(output[i].option, output[i].to, what);
+		}
+	}
+	return 0;
+}
+
 /* 0, or the exit status after a message. */
 static int open_capture(struct logs *l, const struct options *o)
 {
@@ -102,12 +135,18 @@ int logs_open(struct logs *l, const struct options *o, struct policy *policy, st
 	l->policy = policy;
 	l->cage = cage;
 	l->who.diag = -1;
+	rc = refuse_one_file_twice(o);
+	if (rc)
+		return rc;
 	if (text) {
 		rc = logtext_open(&l->text, policy, text, o->verbose > 0);
 		if (rc < 0)
 			return failed("--log", text, -rc);
 		policy->logged = is_stderr(text);
 	}
+	rc = refuse_one_file_twice(o);
+	if (rc)
+		return rc;
 	if (o->log_json) {
 		rc = logjson_open(&l->json, policy, o->log_json, o->argv);
 		if (rc < 0)
@@ -116,7 +155,11 @@ int logs_open(struct logs *l, const struct options *o, struct policy *policy, st
 			return options_usage("--log-json", o->log_json,
 				"that is the file of --log; give each its own");
 	}
-	rc = open_capture(l, o);
+	rc = refuse_one_file_twice(o);
+	if (rc == 0)
+		rc = open_capture(l, o);
+	if (rc == 0)
+		rc = refuse_one_file_twice(o);
 	if (rc)
 		return rc;
 	if (o->summary)

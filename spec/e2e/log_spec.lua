@@ -238,6 +238,23 @@ for to in "%s", "224.0.0.251", "ff02::fb":
         :complains("that is the file of %-%-log; give each its own")
     end)
 
+    it("shares its file with no other output, old or new, and an old one stays", function()
+      local option = { "--log", "--log-json", "--pcap", "--learn" }
+      L:write("home/old", "kept\n", "666")
+      for i = 2, #option do
+        for j = 1, i - 1 do
+          for _, name in ipairs({ "old", "new" }) do
+            L:host({ "rm", "-f", "/run/lab/home/new" })
+            L:run({ "true" }, { args = { option[i], "/run/lab/home/" .. name,
+              option[j], "/run/lab/home/../home/" .. name } }):exits(2)
+              :complains(option[i]:gsub("%-", "%%-") .. " '/run/lab/home/" .. name
+                .. "': that is the file of " .. option[j]:gsub("%-", "%%-") .. "; give each")
+          end
+        end
+      end
+      assert.equal("kept\n", L:read("home/old"))
+    end)
+
     it("goes into no descriptor that came to be where standard error was closed", function()
       lab.both(function(_, names)
         local words = L:wrap({ "python3", "-BS", "/run/repo/spec/support/client.py", "connect",
