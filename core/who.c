@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "who.h"
 
-#include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/inet_diag.h>
-#include <linux/netlink.h>
-#include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -19,6 +15,7 @@
 #include <unistd.h>
 
 #include "base.h"
+#include "sockdiag.h"
 
 int who_init(struct who *w, int diag, pid_t root, struct ev_loop *loop)
 {
@@ -45,70 +42,6 @@ void who_fini(struct who *w)
 		close(w->diag);
 	w->diag = -1;
 	recall_fini(&w->recall);
-}
-
-/* ---- the socket's inode ---- */
-
-struct request {
-	struct nlmsghdr h;
-	struct inet_diag_req_v2 r;
-};
-
-static int ask(int fd, int proto, const struct addr *src, const struct addr *dst, uint32_t seq)
-{
-	/* For UDP the kernel takes the ends the other way round (udp_diag.c, udp_dump_one). */
-	const bool turned = proto == IPPROTO_UDP;
-	struct request m = {
-		.h = {.nlmsg_len = sizeof(m),
-			.nlmsg_type = SOCK_DIAG_BY_FAMILY,
-			.nlmsg_flags = NLM_F_REQUEST,
-			.nlmsg_seq = seq},
-		.r = {.sdiag_family = src->v == 4 ? AF_INET : AF_INET6,
-			.sdiag_protocol = (uint8_t)proto,
-			.idiag_states = ~0u,
-			.id = {.idiag_cookie = {INET_DIAG_NOCOOKIE, INET_DIAG_NOCOOKIE}}},
-	};
-	const struct addr *a = turned ? dst : src, *b = turned ? src : dst;
-
-	memcpy(m.r.id.idiag_src, a->ip, 16);
-	memcpy(m.r.id.idiag_dst, b->ip, 16);
-	m.r.id.idiag_sport = htons(a->port);
-	m.r.id.idiag_dport = htons(b->port);
-	return send(fd, &m, sizeof(m), MSG_DONTWAIT) == (ssize_t)sizeof(m) ? 0 : -errno;
-}
-
-/* The inode in the answer @len bytes at @buf to question @seq: 0 if there is no such socket; false:
- * it answers another question. */
-static bool read_answer(void *buf, ssize_t len, uint32_t seq, uint32_t *inode)
-{
-	for (struct nlmsghdr *h = buf; NLMSG_OK(h, len); h = NLMSG_NEXT(h, len)) {
-		const struct inet_diag_msg *d = NLMSG_DATA(h);
-
-		if (h->nlmsg_seq != seq)
-			continue;
-		if (h->nlmsg_type == SOCK_DIAG_BY_FAMILY &&
-			h->nlmsg_len >= NLMSG_LENGTH(sizeof(*d)))
-			*inode = d->idiag_inode;
-		return true;
-	}
-	return false;
-}
-
-/* The inode of the socket, 0 if there is none. The kernel answers within send(). */
-static uint32_t inode_of(struct who *w, int proto, const struct addr *src, const struct addr *dst)
-{
-	uint8_t buf[1024] __attribute__((aligned(8)));
-	const uint32_t seq = (uint32_t)w->asked;
-	uint32_t inode = 0;
-	ssize_t len;
-
-	if (ask(w->diag, proto, src, dst, seq) < 0)
-		return 0;
-	/* What an earlier question left, if one did, comes first. */
-	while ((len = recv(w->diag, buf, sizeof(buf), MSG_DONTWAIT)) > 0 &&
-		!read_answer(buf, len, seq, &inode))
-		;
-	return inode;
 }
 
 /* ---- whose it is ---- */
@@ -302,7 +235,7 @@ struct process *who_find(struct who *w, int proto, const struct addr *src, const
 	if (!w->root || w->diag < 0 || (proto != IPPROTO_TCP && proto != IPPROTO_UDP))
 		return NULL;
 	w->asked++;
-	s.inode = inode_of(w, proto, src, dst);
+	s.inode = sockdiag_inode(w->diag, (uint8_t)proto, src, dst);
 	if (!s.inode) /* it is closed already, or the kernel cannot tell */
 		return NULL;
 	s.link_len = (size_t)snprintf(s.link, sizeof(s.link), "socket:[%u]", s.inode);
