@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <math.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +14,7 @@
 #include "base.h"
 #include "inside.h"
 #include "log.h"
+#include "nearest.h"
 #include "synth.h"
 
 /* One option, and how its value is taken. The parser, --help and the specs read this one table. */
@@ -384,18 +386,34 @@ static const struct row *row_of(int opt)
 	return NULL;
 }
 
+/* The reason and the remedy, in @text where that is needed. */
+static const char *none_of_this_name(const char *word, char text[96])
+{
+	char name[NEAREST_MAX + 4]; /* of more it is near to none */
+	struct nearest n = nearest_to(name + 2);
+
+	snprintf(name, sizeof(name), "%.*s", (int)strcspn(word, "="), word);
+	for (size_t i = 0; i < ARRAY_LEN(rows) && strncmp(name, "--", 2) == 0; i++) {
+		if (rows[i].name)
+			nearest_try(&n, rows[i].name);
+	}
+	if (!n.best)
+		return "there is none of this name; see nsnet-host --help";
+	snprintf(text, 96, "there is none of this name; did you mean --%s?", n.best);
+	return text;
+}
+
 static int unknown(int argc, char **argv, int opt)
 {
 	const char *word = optind <= argc ? argv[optind - 1] : "";
-	char letter[3] = {'-', (char)optopt, '\0'};
+	char letter[3] = {'-', (char)optopt, '\0'}, text[96];
 
 	if (optopt && optopt < LONG_BASE && word[0] == '-' && word[1] != '-')
 		word = letter;
 	return options_usage("option", word,
-		opt == ':' ? "needs a value; see nsnet-host --help"
-			: optopt >= LONG_BASE
-			? "takes no value"
-			: "there is none of this name; see nsnet-host --help");
+		opt == ':'                    ? "needs a value; see nsnet-host --help"
+			: optopt >= LONG_BASE ? "takes no value"
+					      : none_of_this_name(word, text));
 }
 
 static bool overlap(const char *network, const char *other)

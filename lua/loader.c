@@ -12,6 +12,7 @@
 #include <lauxlib.h>
 
 #include "core/base.h"
+#include "core/nearest.h"
 #include "lua/modules.h"
 #include "lua/sandbox.h"
 #include "lua/udata.h"
@@ -164,14 +165,14 @@ static bool module_name_ok(const char *name)
 	return *name;
 }
 
-/* Tries @path: pushes the module's function and its path and returns 2; returns 0 with a line
+/* Tries @path: pushes the module's function and its path and returns 2; returns 0 with words
  * pushed if there is no such file. Raises if it is one that does not compile. */
 static int try_file(lua_State *L, const char *path)
 {
 	size_t len;
 	char *text = loader_push_file(L, path, &len);
 	if (!text) {
-		lua_pushfstring(L, "\n  no %s (%s)", path, strerror(errno));
+		lua_pushfstring(L, " no %s (%s);", path, strerror(errno));
 		return 0;
 	}
 	const char *why = loader_distrust(path);
@@ -186,8 +187,12 @@ static int try_file(lua_State *L, const char *path)
 
 static int try_built_in(lua_State *L, const char *name)
 {
+	struct nearest near = nearest_to(name);
 	for (const struct lua_module *m = lua_modules; m->name; m++) {
-		if (strcmp(m->name, name) != 0 || !strcmp(name, "nsnet.boot"))
+		if (!strcmp(m->name, "nsnet.boot"))
+			continue;
+		nearest_try(&near, m->name);
+		if (strcmp(m->name, name) != 0)
 			continue;
 		lua_pushfstring(L, "=%s", name);
 		if (sandbox_compile(L, m->text, m->len, lua_tostring(L, -1)))
@@ -195,7 +200,9 @@ static int try_built_in(lua_State *L, const char *name)
 		lua_pushfstring(L, "built-in %s", name);
 		return 2;
 	}
-	lua_pushfstring(L, "\n  no built-in module %s", name);
+	lua_pushfstring(L, " no built-in module %s%s%s%s", name,
+		near.best ? "; did you mean '" : "", near.best ? near.best : "",
+		near.best ? "'?" : "");
 	return 0;
 }
 

@@ -21,6 +21,7 @@
 #include "lua/rules.h"
 #include "lua/sets.h"
 #include "lua/stream.h"
+#include "lua/suggest.h"
 #include "lua/text.h"
 #include "lua/verdict.h"
 
@@ -339,7 +340,8 @@ static int l_require_api(lua_State *L)
 static int l_unknown(lua_State *L)
 {
 	text_push(L, 2);
-	return luaL_error(L, "there is no nsnet.%s", lua_tostring(L, -1));
+	const char *key = lua_tostring(L, -1);
+	return luaL_error(L, "there is no nsnet.%s%s", key, suggest_push(L, key, 1));
 }
 
 static int l_fixed(lua_State *L)

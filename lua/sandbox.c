@@ -11,6 +11,7 @@
 #include "core/log.h"
 #include "lua/sources.h"
 #include "lua/strings.h"
+#include "lua/suggest.h"
 #include "lua/text.h"
 
 #define SAW_PROCESS "nsnet.saw_process"
@@ -198,7 +199,8 @@ void sandbox_open(lua_State *L, const char *env_allow)
 static int l_global_read(lua_State *L)
 {
 	text_push(L, 2);
-	return luaL_error(L, "undefined global '%s'", lua_tostring(L, -1));
+	const char *key = lua_tostring(L, -1);
+	return luaL_error(L, "undefined global '%s'%s", key, suggest_push(L, key, 1));
 }
 
 static int l_global_write(lua_State *L)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/base.h"
+#include "lua/suggest.h"
 #include "lua/text.h"
 
 /* The metatable is found in the registry under the address of the class: no string is made, so
@@ -34,7 +35,9 @@ static int udata_index(lua_State *L)
 	if (lua_type(L, -1) == LUA_TNUMBER && is_of(L, 1, lua_upvalueindex(3)))
 		return c->field(L, lua_touserdata(L, 1), (int)lua_tointeger(L, -2));
 	text_push(L, 2);
-	return luaL_error(L, "%s has no field '%s'", c->name, lua_tostring(L, -1));
+	const char *key = lua_tostring(L, -1);
+	return luaL_error(L, "%s has no field '%s'%s", c->name, key,
+		suggest_push(L, key, lua_upvalueindex(1)));
 }
 
 static int udata_newindex(lua_State *L)

@@ -59,7 +59,7 @@ describe("on_dns", function()
 
   it("that fails is SERVFAIL, and the name is asked of nobody", function()
     dig("nsnet.on_dns(function(q) return q.nam end)", "secret.test"):shows("status: SERVFAIL")
-      :complains("%-e:1: query has no field 'nam' %(in on_dns%)")
+      :complains("%-e:1: query has no field 'nam'; did you mean 'name'%? %(in on_dns%)")
     assert.equal(0, L:asked("names", "secret.test"))
   end)
 end)

@@ -95,6 +95,7 @@ static void an_error_denies_and_names_the_line(void **state)
 		{"local t = nil; t.x = 1", "rules.lua:2: attempt to index local 't' (a nil value)"},
 		{"undefined()", "rules.lua:2: undefined global 'undefined'"},
 		{"count = 1", "rules.lua:2: assignment to global 'count' (missing local?"},
+		{"local x = conn.dstport", "no field 'dstport'; did you mean 'dst_port'?"},
 		{"return nsnet.alow", "rules.lua:2: there is no nsnet.alow"},
 		{"conn.dst_port = 1", "rules.lua:2: conn.dst_port cannot be set; use conn.ctx"},
 		{"conn.tag('x')",

@@ -78,7 +78,8 @@ static void a_script_that_does_not_load_stops_the_start(void **state)
 	(void)state;
 	static const char *const bad[][2] = {
 		{"local x = = 1", "rules.lua:1: unexpected symbol near '='"},
-		{"\n\nnsnet.on_conect(function() end)", "rules.lua:3: there is no nsnet.on_conect"},
+		{"\n\nnsnet.on_conect(function() end)",
+			"rules.lua:3: there is no nsnet.on_conect; did you mean 'on_connect'?"},
 		{"x = 1", "rules.lua:1: assignment to global 'x' (missing local?"},
 		{"print(y)", "rules.lua:1: undefined global 'y'"},
 		{"nsnet.on_connect({ prot = 'tcp' }, print)",
@@ -125,6 +126,10 @@ static void a_script_that_does_not_load_stops_the_start(void **state)
 		{"nsnet.domains { 'a b' }", "nsnet.domains: \"a b\" is no domain name"},
 		{"nsnet.domains 'no/such/list.txt'", "no/such/list.txt: No such file"},
 		{"require 'no.such'", "rules.lua:1: module 'no.such' was not found:"},
+		{"require 'nsnet.socks'",
+			"no built-in module nsnet.socks; did you mean "
+			"'nsnet.socks5'?"},
+		{"tostrng(1)", "undefined global 'tostrng'; did you mean 'tostring'?"},
 		{"require '../x'", "no module name"},
 		{"while true do end", "CPU budget of 1000 ms exceeded"},
 		{"os.getenv 'HOME'", "os.getenv(\"HOME\") is not allowed; start with --env=HOME"},
