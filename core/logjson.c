@@ -11,9 +11,6 @@
 #include "options.h"
 #include "tell.h"
 
-/* How long a line may wait for others, so that one write(2) takes many. */
-#define DELAY_S 0.1
-
 static struct jsonline *begin(struct logjson *l, const char *type, double time)
 {
 	struct jsonline *j = &l->json;
@@ -196,7 +193,7 @@ int logjson_open(struct logjson *l, struct policy *policy, const char *to, char 
 	rc = writer_open(&l->writer, policy->loop, to);
 	if (rc < 0)
 		return rc;
-	l->writer.delay_s = DELAY_S;
+	l->writer.delay_s = WRITER_DELAY_S;
 	l->writer.gap = gap;
 	l->policy = policy;
 	l->observer = (struct observer){

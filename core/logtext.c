@@ -241,6 +241,7 @@ int logtext_open(struct logtext *l, struct policy *policy, const char *to, bool 
 	rc = writer_open(&l->writer, policy->loop, to);
 	if (rc < 0)
 		return rc;
+	l->writer.delay_s = l->writer.regular ? WRITER_DELAY_S : 0;
 	l->writer.gap = gap;
 	l->policy = policy;
 	l->color = wants_color(&l->writer);
