@@ -241,7 +241,9 @@ int logtext_open(struct logtext *l, struct policy *policy, const char *to, bool 
 	rc = writer_open(&l->writer, policy->loop, to);
 	if (rc < 0)
 		return rc;
-	l->writer.delay_s = l->writer.regular ? WRITER_DELAY_S : 0;
+	/* On standard error the lines stand among the command's. */
+	if (l->writer.regular && strcmp(to, "-") != 0 && strncmp(to, "fd:", 3) != 0)
+		l->writer.delay_s = WRITER_DELAY_S;
 	l->writer.gap = gap;
 	l->policy = policy;
 	l->color = wants_color(&l->writer);
