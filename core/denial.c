@@ -49,9 +49,9 @@ void denial_say(const struct flow *f, const char *name, bool logged, bool would)
 		snprintf(about, sizeof(about), " (%s%s%s%s)", name ? name : "",
 			name && who ? ", " : "", who ? "by " : "", who ? who : "");
 	if (guard && d->verdict == VERDICT_DENY)
-		log_warn("%s %s%s: %s is closed to the command; name the address in a rule, or see "
-			 "--allow-host",
-			verb(d, would), flow_format(f, text), about, d->reason);
+		log_warn("%s %s%s: %s is closed to the command%s%s", verb(d, would),
+			flow_format(f, text), about, d->reason, d->remedy ? "; " : "",
+			d->remedy ? d->remedy : "");
 	else
 		log_warn("%s %s%s by %s%s%s", verb(d, would), flow_format(f, text), about,
 			d->rule ? d->rule : "a rule", d->reason ? ": " : "",

@@ -265,6 +265,7 @@ static void query_ask(struct dnsquery *q, const struct addr *server)
 		return;
 	}
 	q->state = DNSQUERY_STATE_ASKING;
+	q->up.rule = q->decision.rule;
 	err = resolver_ask(q->pool->resolver, &q->up, q->msg, q->len, q->tcp, server,
 		query_on_resolved);
 	if (err < 0) {

@@ -114,6 +114,7 @@ struct decision {
 	struct addr target; /* REDIRECT: v != 0; else set by policy to where the dial goes */
 	char *rule;         /* "rules.lua:12", "default", "guard", ... or NULL */
 	char *reason;       /* for people, or NULL */
+	const char *remedy; /* static: what would open what the guard closed, or NULL */
 };
 
 void decision_fini(struct decision *d); /* frees the strings and clears */

@@ -25,9 +25,9 @@ struct link {
 	struct flow flow;
 	struct forwards *forwards;
 	struct list link;
-	struct addr to; /* where it is to go, if no rule says otherwise */
-	bool either;    /* the host's loopback: if this address refuses, the other */
-	int child;      /* owned until the pair takes it; else -1 */
+	const struct forward_spec *spec; /* whose port it called */
+	bool either; /* the host's loopback: if this address refuses, the other */
+	int child;   /* owned until the pair takes it; else -1 */
 	struct dial dial;
 	struct pair pair;
 	uint64_t seen; /* bytes both ways at the last sweep that saw a change */
@@ -194,38 +194,45 @@ static void link_dial(struct link *l)
 		link_on_dial(l, rc); /* last: @l may be gone */
 }
 
-/* A rule has asked for what a pair cannot do: what it wants is not left out. */
-static void link_deny(struct link *l)
+void forward_settle(const struct forward_spec *spec, struct flow *f)
 {
-	struct decision *d = &l->flow.decision;
-	char text[FLOW_TEXT_MAX];
+	struct decision *d = &f->decision;
 
-	log_warn("denied %s: a rule limits it or looks at its bytes, which -L cannot; let that "
-		 "rule leave out this port",
-		flow_format(&l->flow, text));
-	d->verdict = VERDICT_DENY;
-	link_end(l, FLOW_CAUSE_DENIED);
+	if (d->verdict == VERDICT_ALLOW || d->verdict == VERDICT_VIA) {
+		/* Without an address: the loopback that it called, of the host. */
+		d->target = spec->to.v ? spec->to : f->key.dst;
+		d->target.port = spec->to.port;
+	} else if (d->verdict != VERDICT_REDIRECT) {
+		return;
+	}
+	/* What a pair cannot do, but a rule wants, is not left out. */
+	if (f->shape || d->data) {
+		free(d->reason);
+		d->reason = strdup("a rule limits it or looks at its bytes, which -L cannot; let "
+				   "that rule leave out this port");
+		d->verdict = VERDICT_DENY;
+	}
 }
 
 static void link_decided(struct flow *flow)
 {
 	struct link *l = link_of(flow);
-	struct decision *d = &flow->decision;
+	const struct decision *d = &flow->decision;
+	const bool was = d->verdict != VERDICT_DENY && d->verdict != VERDICT_DROP;
 
 	if (flow->state == FLOW_STATE_OPEN) {
 		link_judged(l);
 		return;
 	}
-	if (d->verdict == VERDICT_ALLOW || d->verdict == VERDICT_VIA) {
-		d->target = l->to;
-	} else if (d->verdict != VERDICT_REDIRECT) {
+	l->either = !l->spec->to.v && d->verdict != VERDICT_REDIRECT;
+	forward_settle(l->spec, flow);
+	if (d->verdict == VERDICT_DENY || d->verdict == VERDICT_DROP) {
+		char text[FLOW_TEXT_MAX];
+
+		if (was)
+			log_warn("denied %s: %s", flow_format(flow, text),
+				d->reason ? d->reason : "-L cannot do what a rule wants");
 		link_end(l, FLOW_CAUSE_DENIED);
-		return;
-	} else {
-		l->either = false;
-	}
-	if (flow->shape || d->data) {
-		link_deny(l);
 		return;
 	}
 	flow_set_state(flow, FLOW_STATE_DIALING);
@@ -288,12 +295,7 @@ static void on_caller(struct forward_port *port, int fd, const struct sockaddr_s
 	l->flow.named = true;
 	l->forwards = f;
 	l->child = fd;
-	l->to = port->spec.to;
-	if (!l->to.v) { /* the loopback that it called, of the host */
-		l->to = key.dst;
-		l->to.port = port->spec.to.port;
-		l->either = true;
-	}
+	l->spec = &port->spec;
 	f->count++;
 	list_add_tail(&f->links, &l->link);
 	flow_add(f->flows, &l->flow, &key, ev_now(f->loop));

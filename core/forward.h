@@ -61,6 +61,10 @@ struct forwards {
 	ev_timer sweep;
 };
 
+/* What @spec makes of policy's decision about @f, a flow that called its port and that it names:
+ * the decision's target is where it goes, or, for want of what a rule asks, the verdict is DENY. */
+void forward_settle(const struct forward_spec *spec, struct flow *f);
+
 /* Before the namespace is made: one -L. 0, or -EINVAL or -EEXIST with a line for the user in @why.
  * @f is zeroed before the first. */
 int forwards_add(struct forwards *f, const char *text, char why[FORWARD_WHY_MAX]);

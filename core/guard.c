@@ -51,6 +51,29 @@ const char *guard_class_name(enum guard_class c)
 	return (size_t)c < ARRAY_LEN(name) ? name[c] : "unknown";
 }
 
+const char *guard_remedy(const struct guard *g, enum guard_class c, const struct addr *to,
+	bool redirected)
+{
+	const bool alias = (g->host4.v && addr_equal_ip(to, &g->host4)) ||
+		(g->host6.v && addr_equal_ip(to, &g->host6));
+
+	if (c == GUARD_CLASS_PUBLIC || c == GUARD_CLASS_MULTICAST || c == GUARD_CLASS_SYNTHETIC)
+		return NULL;
+	if (redirected)
+		return "{ host_loopback = true } in the redirect opens it";
+	switch (c) {
+	case GUARD_CLASS_LOOPBACK:
+		return "a rule with this address in its cidr opens it, and -L or --allow-host "
+		       "lead there";
+	case GUARD_CLASS_INSIDE:
+		return alias ? "--allow-host makes this address the host's loopback"
+			     : "nobody is there; if the host's network has this address, move the "
+			       "namespace's by --net4 or --net6";
+	default:
+		return "a rule with this address in its cidr opens it";
+	}
+}
+
 /* --- spellings ----------------------------------------------------------------------------- */
 
 static bool starts_with(const uint8_t *ip, const uint8_t *prefix, unsigned bits)

@@ -33,6 +33,13 @@ enum guard_class {
 
 const char *guard_class_name(enum guard_class c); /* for people: "host loopback", ... */
 
+struct guard;
+
+/* What opens @to of class @c, for people; NULL: nothing does. @redirected: a rule sends there what
+ * was to go elsewhere. */
+const char *guard_remedy(const struct guard *g, enum guard_class c, const struct addr *to,
+	bool redirected);
+
 #define GUARD_KNOWN 64 /* a power of two */
 
 struct guard {

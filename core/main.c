@@ -146,12 +146,19 @@ static int run_attached(struct options *o, const struct inherit *inherit)
 
 static int run_command(struct options *o, const struct inherit *inherit)
 {
+	/* A --src does not move the command's address, though it looks so. */
+	static const char *const tools[] = {"name", "sni", "http-host", "src", "inbound",
+		"coverage", NULL};
 	const struct subcommand *s = o->argc && !o->separated ? subcommand(o->argv[0]) : NULL;
+	int rc;
 
 	if (s && o->argc > 1 && is_help(o->argv[1]))
 		return print_usage(s);
 	if (s)
 		return s->run(o, inherit);
+	rc = options_refuse(o, tools, "is for nsnet-host explain or test, and does nothing here");
+	if (rc)
+		return rc;
 	if (o->pid || o->netns)
 		return run_attached(o, inherit);
 	if (o->userns || o->ready_fd != SIZE_MAX || o->exit_fd != SIZE_MAX)

@@ -210,8 +210,6 @@ int options_usage(const char *what, const char *value, const char *remedy)
 	return EXIT_USAGE;
 }
 
-/* ---- values ---- */
-
 /* Every value's message names the option as it is written. */
 static int wrong(const struct row *row, const char *text, const char *remedy)
 {
@@ -220,6 +218,19 @@ static int wrong(const struct row *row, const char *text, const char *remedy)
 	snprintf(name, sizeof(name), "--%s", row->name);
 	return options_usage(name, text, remedy);
 }
+
+int options_refuse(const struct options *o, const char *const *names, const char *remedy)
+{
+	_Static_assert(ARRAY_LEN(rows) <= OPTIONS_MAX, "options.given is too short");
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		for (const char *const *name = names; o->given[i] && *name; name++)
+			if (strcmp(rows[i].name, *name) == 0)
+				return wrong(&rows[i], NULL, remedy);
+	return 0;
+}
+
+/* ---- values ---- */
 
 static int take_number(const struct row *row, const char *text, double *out)
 {
@@ -454,6 +465,7 @@ static int parse(struct options *o, int argc, char **argv)
 			rc = take(o, row, optarg);
 		if (rc)
 			return rc;
+		o->given[row - rows] = true;
 	}
 	o->root |= o->keep_caps;
 	o->separated = optind > 1 && strcmp(argv[optind - 1], "--") == 0;

@@ -36,8 +36,11 @@ struct options_texts {
 	size_t count;
 };
 
+#define OPTIONS_MAX 80 /* rows of the table, headings included */
+
 struct options {
 	enum options_command command;
+	bool given[OPTIONS_MAX]; /* which were on the command line: see options_refuse() */
 	int argc;
 	char **argv;    /* what follows the options, ended by NULL: cmd, or a subcommand */
 	bool separated; /* "--" came before it: cmd for certain */
@@ -93,6 +96,10 @@ int options_parse(struct options *o, int argc, char **argv);
  * earlier ones, and leaves the rest in o->argc and o->argv. Returns as options_parse(). */
 int options_parse_after(struct options *o);
 void options_fini(struct options *o);
+
+/* Refuses what would be taken for something that it is not: if one of @names (without dashes, ended
+ * by NULL) was given, one line on stderr that ends with @remedy, and EXIT_USAGE. Else 0. */
+int options_refuse(const struct options *o, const char *const *names, const char *remedy);
 
 /* One line on stderr about a word of the command line; returns EXIT_USAGE. @value may be NULL. */
 int options_usage(const char *what, const char *value, const char *remedy);

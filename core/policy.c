@@ -23,12 +23,13 @@ static void decide(struct decision *d, enum verdict v, const char *rule, const c
 		d->reason = strdup(reason);
 }
 
-static void deny_by_guard(struct decision *d, enum guard_class class)
+static void deny_by_guard(const struct policy *p, struct decision *d, enum guard_class class)
 {
 	/* What a router would say of its own network's empty places, and nothing for what
 	 * has no single destination. */
 	const bool empty = class == GUARD_CLASS_INSIDE || class == GUARD_CLASS_SYNTHETIC;
 
+	d->remedy = guard_remedy(p->guard, class, &d->target, d->verdict == VERDICT_REDIRECT);
 	d->style = empty ? DENY_STYLE_UNREACHABLE : DENY_STYLE_REFUSE;
 	free(d->rule);
 	free(d->reason);
@@ -89,7 +90,7 @@ static void settle_target(struct policy *p, struct flow *f)
 	d->named |= f->named && addr_equal(&d->target, &f->key.dst);
 	class = guard_classify(p->guard, &d->target);
 	if (class != GUARD_CLASS_PUBLIC && !d->named)
-		deny_by_guard(d, class);
+		deny_by_guard(p, d, class);
 }
 
 /* What calls from outside goes where it was published, or nowhere. Nothing is dialed for it, so a
@@ -190,7 +191,7 @@ bool policy_still_allows(struct policy *p, struct flow *f)
 
 	if (class == GUARD_CLASS_PUBLIC)
 		return true;
-	deny_by_guard(d, class);
+	deny_by_guard(p, d, class);
 	d->verdict = VERDICT_DENY; /* visibly, whatever it has become */
 	p->denied++;
 	count_verdict(p, f);

@@ -72,7 +72,7 @@ void resolver_cancel(struct resolver_query *q)
 	q->failure = NULL;
 }
 
-/* One line that names the file, at most one each second. */
+/* One line that names who named the servers, at most one each second. */
 static void log_failure(const struct resolver_query *q, const struct resolvconf *conf)
 {
 	static struct log_limit limit = {.burst = 1};
@@ -86,7 +86,11 @@ static void log_failure(const struct resolver_query *q, const struct resolvconf 
 	for (unsigned i = 0; i < q->tries; i++)
 		n += (size_t)snprintf(list + n, sizeof(list) - n, "%s%s", i ? ", " : "",
 			addr_format(&q->try[i].server.addr, false, text));
-	if (q->try[0].index >= 0 && conf->by_default)
+	if (q->try[0].index < 0)
+		log_warn("dns: no answer from %s, which %s chose; see whether a name server is "
+			 "there",
+			list, q->rule ? q->rule : "a rule");
+	else if (conf->by_default)
 		log_warn("dns: no name server: %s names none, and %s does not answer; "
 			 "put a nameserver line there",
 			conf->path, list);

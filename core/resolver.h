@@ -59,6 +59,7 @@ struct resolver_query {
 	uint8_t *msg;        /* borrowed */
 	size_t len;
 	bool whole;
+	const char *rule; /* borrowed: what chose the server, for messages; NULL = unknown */
 	struct resolver_try try[RESOLVCONF_SERVERS_MAX];
 	unsigned tries;
 	unsigned step; /* how often a server was chosen */
@@ -74,7 +75,8 @@ void resolver_fini(struct resolver *r); /* every query must be done or canceled 
 
 /* Asks the @len bytes at @msg, which dnsmsg_parse() accepts as whole with one question. They are
  * lent until the end; the identifier in them is overwritten. @whole: a truncated answer is of no
- * use, go on with TCP. @server: ask this one instead of the host's, or NULL. Returns 0: @done
+ * use, go on with TCP. @server: ask this one instead of the host's, as q->rule wants it, or NULL.
+ * Returns 0: @done
  * will be called; or a negative errno: it will not. */
 int resolver_ask(struct resolver *r, struct resolver_query *q, uint8_t *msg, size_t len, bool whole,
 	const struct addr *server, resolver_fn *done);

@@ -9,6 +9,9 @@
 
 int tools_test(struct options *o)
 {
+	/* What would change verdicts in the program, and does not in a test. */
+	static const char *const elsewhere[] = {"script", "eval", "default", "dry-run", "env",
+		"allow-host", "insecure-perms", "net4", "net6", "dns", "publish", "forward", NULL};
 	int rc = options_parse_after(o);
 	struct testrun_options t;
 
@@ -17,6 +20,11 @@ int tools_test(struct options *o)
 	if (!o->argc)
 		return options_usage("test", NULL,
 			"name files of tests, as in: nsnet-host test rules_test.lua");
+	rc = options_refuse(o, elsewhere,
+		"a test file loads its rules itself: t.load(\"rules.lua\", { default = \"deny\" }) "
+		"says what it is to run under");
+	if (rc)
+		return rc;
 	t = (struct testrun_options){
 		.path = o->argv,
 		.count = (size_t)o->argc,
@@ -46,6 +54,20 @@ static int explain_scripts(struct options *o, struct explain_options *e)
 	return status;
 }
 
+/* What explain cannot honour. */
+static int explain_misfits(const struct options *o)
+{
+	if (o->synthetic)
+		return options_usage("explain --dns", "synthetic",
+			"there a name is judged with each of its addresses: explain one of them, "
+			"and give the name by --name");
+	if (o->inbound && o->publish_auto && o->publish.count)
+		return options_usage("explain --inbound", NULL,
+			"leave out -p auto or the other -p: the first lets in what the default "
+			"allows, the others let in all");
+	return 0;
+}
+
 int tools_explain(struct options *o)
 {
 	struct explain_options e = {0};
@@ -67,6 +89,9 @@ int tools_explain(struct options *o)
 		return rc;
 	if (o->argc)
 		return options_usage("explain", o->argv[0], "one connection at a time");
+	rc = explain_misfits(o);
+	if (rc)
+		return rc;
 	/* What is denied is told on stdout; with -v the log tells it, too. */
 	log_set_level(o->verbose ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR);
 	e.env = o->env;
@@ -79,6 +104,12 @@ int tools_explain(struct options *o)
 	e.http_host = o->http_host;
 	e.src = o->src;
 	e.inbound = o->inbound;
+	e.unnamed = o->publish_auto;
+	e.dry_run = o->dry_run;
+	e.net4 = o->net4;
+	e.net6 = o->net6;
+	e.forward = o->forward.text;
+	e.forwards = o->forward.count;
 	return explain_scripts(o, &e);
 }
 

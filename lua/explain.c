@@ -6,7 +6,9 @@
 
 #include "core/base.h"
 #include "core/dname.h"
+#include "core/forward.h"
 #include "core/guard.h"
+#include "core/inside.h"
 #include "core/log.h"
 #include "lua/tools.h"
 #include "lua/trial.h"
@@ -22,7 +24,9 @@ struct explain {
 	struct stage stage;
 	struct trial trial;
 	struct flow_key key;
-	bool done; /* the step that waited */
+	struct forwards forwards;           /* only their specs */
+	const struct forward_spec *forward; /* whose port is called; NULL = none */
+	bool done;                          /* the step that waited */
 };
 
 static int usage(const char *what, const char *value, const char *remedy)
@@ -63,8 +67,40 @@ static int read_flow(struct explain *e)
 	e->key.src = o->inbound ? e->key.dst : src;
 	if (o->inbound)
 		e->key.dst = src;
+	if (!e->key.src.v)
+		e->key.src = inside_address(e->key.dst.v == 4 ? o->net4 : o->net6);
 	if ((o->sni || o->http_host) && e->key.proto != IPPROTO_TCP)
 		return usage("--sni or --http-host with", network, "only tcp has first bytes");
+	return 0;
+}
+
+static bool is_loopback(const struct addr *a)
+{
+	static const struct addr loopback4 = {.ip = {127, 0, 0, 1}, .v = 4},
+				 loopback6 = {.ip = {[15] = 1}, .v = 6};
+	return addr_equal_ip(a, &loopback4) || addr_equal_ip(a, &loopback6);
+}
+
+/* Is it a call of a port of -L? Then it comes from the loopback, too. */
+static int read_forwards(struct explain *e)
+{
+	char why[FORWARD_WHY_MAX];
+	for (size_t i = 0; i < e->o->forwards; i++) {
+		if (forwards_add(&e->forwards, e->o->forward[i], why)) {
+			log_error("explain: %s", why);
+			return STATUS_USAGE;
+		}
+	}
+	if (e->key.proto != IPPROTO_TCP || e->o->inbound || !is_loopback(&e->key.dst))
+		return 0;
+	for (size_t i = 0; i < e->forwards.spec_count && !e->forward; i++) {
+		if (e->forwards.specs[i].port == e->key.dst.port)
+			e->forward = &e->forwards.specs[i];
+	}
+	if (e->forward && !e->o->src) {
+		e->key.src = e->key.dst;
+		e->key.src.port = 0;
+	}
 	return 0;
 }
 
@@ -138,6 +174,10 @@ static void ask(struct explain *e)
 	struct trial *t = &e->trial;
 	size_t n = first_bytes(e->o, first);
 	settle(e, trial_ask(t, &e->key));
+	if (e->forward)
+		forward_settle(e->forward, &t->flow);
+	if (t->flow.decision.verdict == VERDICT_DENY)
+		return;
 	if (n && t->flow.state == FLOW_STATE_OPEN && t->flow.decision.first_bytes)
 		settle(e, trial_say(t, first, n, true));
 	/* A rule that wants more than there is gets its answer: no more comes. */
@@ -167,14 +207,18 @@ static void tell_notes(const struct trial *t)
 static void tell_guard(struct explain *e)
 {
 	const struct decision *d = &e->trial.flow.decision;
+	const struct guard *g = &e->stage.guard;
+	const struct addr *dst = &e->key.dst, *to = d->target.v ? &d->target : dst;
 	char text[ADDR_TEXT_MAX];
-	const struct addr *a = d->target.v ? &d->target : &e->key.dst;
-	enum guard_class class = guard_classify(&e->stage.guard, a);
-	printf("%-15s %-36s %s%s\n", "guard of host", addr_format(a, false, text),
+	enum guard_class class = guard_classify(&e->stage.guard, to);
+	const char *by = !d->named ? ", closed"
+		: e->forward       ? ", opened by -L"
+		: g->allow_host && (addr_equal_ip(dst, &g->host4) || addr_equal_ip(dst, &g->host6))
+		? ", opened by --allow-host"
+		: ", opened by the rule";
+	printf("%-15s %-36s %s%s\n", "guard of host", addr_format(to, false, text),
 		class == GUARD_CLASS_PUBLIC ? "open" : guard_class_name(class),
-		class == GUARD_CLASS_PUBLIC ? ""
-			: d->named          ? ", opened by the rule"
-					    : ", closed");
+		class == GUARD_CLASS_PUBLIC ? "" : by);
 }
 
 /* Where it would go, and how. */
@@ -182,7 +226,8 @@ static int tell_way(struct explain *e, enum verdict v)
 {
 	const struct hooks *h = e->stage.policy.hooks;
 	struct flow *f = &e->trial.flow;
-	const bool dialers = h && h->dials && !f->inbound;
+	const bool direct = f->inbound || e->forward; /* dialers have no part in these */
+	const bool dialers = h && h->dials && !direct;
 	char text[ADDR_TEXT_MAX];
 	if (dialers && f->key.proto == IPPROTO_ICMP && !f->decision.named) {
 		printf("refused: an echo would go around the dialer; name its address in a rule\n");
@@ -190,11 +235,13 @@ static int tell_way(struct explain *e, enum verdict v)
 	}
 	printf("goes to %s%s\n",
 		addr_format(&f->decision.target, f->key.proto != IPPROTO_ICMP, text),
-		v == VERDICT_VIA || (dialers && h->dials(h->arg, f)) ? " through a dialer" : "");
+		(v == VERDICT_VIA && !direct) || (dialers && h->dials(h->arg, f))
+			? " through a dialer"
+			: "");
 	return 0;
 }
 
-static int tell(struct explain *e)
+static void tell_verdict(struct explain *e, enum verdict v)
 {
 	static const char *const styles[] = {
 		[DENY_STYLE_REFUSE] = " (refuse)",
@@ -203,18 +250,33 @@ static int tell(struct explain *e)
 		[DENY_STYLE_RESET] = " (reset)",
 	};
 	const struct decision *d = &e->trial.flow.decision;
+	/* What the user has opened on the command line does not ask the default. */
+	const char *open = e->forward ? "-L" : e->trial.flow.named ? "-p" : "default";
+	const enum verdict said = d->would ? d->would : v;
+	printf("%s%s by %s%s%s%s\n", verdict_word(said),
+		said == VERDICT_DENY ? styles[d->style] : "", d->rule ? d->rule : open,
+		d->reason ? ": " : "", d->reason ? d->reason : "",
+		d->would ? ", but --dry-run allows it" : "");
+	if (d->remedy)
+		printf("remedy: %s\n", d->remedy);
+}
+
+static int tell(struct explain *e)
+{
+	struct flow *f = &e->trial.flow;
 	enum verdict v = trial_verdict(&e->trial);
-	bool ends = v == VERDICT_DENY || v == VERDICT_DROP;
 	tell_notes(&e->trial);
 	if (!e->o->inbound)
 		tell_guard(e);
-	printf("%s%s by %s%s%s\n", verdict_word(v), v == VERDICT_DENY ? styles[d->style] : "",
-		d->rule ? d->rule : "default", d->reason ? ": " : "", d->reason ? d->reason : "");
-	if (ends)
+	tell_verdict(e, v);
+	if (!e->o->inbound && !e->forward && is_loopback(&e->key.dst))
+		printf("note: the command's own loopback stays in its namespace and asks nobody, "
+		       "but for ports of -L\n");
+	if (v == VERDICT_DENY || v == VERDICT_DROP)
 		return EXPLAIN_DENIED;
 	if (tell_way(e, v) == EXPLAIN_DENIED)
 		return EXPLAIN_DENIED;
-	if (!d->first_bytes)
+	if (!f->decision.first_bytes)
 		return 0;
 	printf("for now: the first bytes decide; give --sni NAME or --http-host NAME\n");
 	return EXPLAIN_UNDECIDED;
@@ -229,7 +291,12 @@ static int load(struct explain *e)
 				 : lua_host_add_file(e->stage.host, o->script[i]);
 	e->stage.no_dial = true;
 	e->stage.guard.allow_host = o->allow_host;
+	e->stage.guard.inside4 = inside_network(o->net4);
+	e->stage.guard.inside6 = inside_network(o->net6);
+	e->stage.guard.host4 = inside_self(&e->stage.guard.inside4, INSIDE_HOST4);
+	e->stage.guard.host6 = inside_self(&e->stage.guard.inside6, INSIDE_HOST6);
 	e->stage.policy.default_deny = o->default_deny;
+	e->stage.policy.dry_run = o->dry_run;
 	if (!err && o->name)
 		err = stage_learn(&e->stage, &e->key.dst, o->name);
 	if (err) {
@@ -244,6 +311,8 @@ int explain(const struct explain_options *o)
 {
 	struct explain e = {.o = o};
 	int status = read_flow(&e);
+	if (!status)
+		status = read_forwards(&e);
 	if (status)
 		return status;
 	struct lua_options lo = {.loop = ev_default_loop(EVFLAG_AUTO),
@@ -259,7 +328,8 @@ int explain(const struct explain_options *o)
 	if (!status) {
 		trial_init(&e.trial, &e.stage, on_step, &e);
 		e.trial.name = o->name ? strdup(o->name) : NULL;
-		e.trial.flow.inbound = e.trial.flow.named = o->inbound;
+		e.trial.flow.inbound = o->inbound;
+		e.trial.flow.named = e.forward || (o->inbound && !o->unnamed);
 		ask(&e);
 		status = tell(&e);
 		trial_fini(&e.trial);

@@ -35,6 +35,11 @@ struct explain_options {
 	const char *http_host; /* likewise */
 	const char *src;       /* who asks, "10.0.0.1:4000" or without a port; NULL = the command */
 	bool inbound;          /* @src, outside, calls @address, inside, as with -p */
+	bool unnamed;          /* likewise, as with -p auto: the default has a say */
+	bool dry_run;
+	const char *net4, *net6;    /* of the namespace: "10.0.0.1/24" */
+	const char *const *forward; /* each -L: its ports of the loopback lead to the host */
+	size_t forwards;
 };
 
 #define EXPLAIN_DENIED 1

@@ -23,6 +23,15 @@ describe("nsnet-host", function()
     assert.is_truthy(text:find("name a script", 1, true), text)
   end)
 
+  it("refuses options of its tools that would not be heeded", function()
+    for _, args in ipairs { "--src 192.0.2.1 -- true", "--inbound -- true", "--name a.example true",
+      "--coverage -- true", "--sni a.example --pid 1" } do
+      local text, status = run(args)
+      assert.equal(2, status, text)
+      assert.is_truthy(text:find("^nsnet%-host: %-%-[a-z]+: is for nsnet%-host explain"), text)
+    end
+  end)
+
   it("tells how each of its subcommands is called", function()
     local count = 0
     for name in run("--help"):gmatch("nsnet%-host ([%l-]+)[^\n]*\n") do

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "spec/support/asker.h"
 
+#include "core/log.h"
+
 static void gives_the_answer_as_it_came(void **state)
 {
 	(void)state;
@@ -361,9 +363,39 @@ static void asks_whom_it_is_told_to_ask(void **state)
 	assert_int_equal(server[1].udp_queries, 1);
 }
 
+static char said[512];
+
+static void keep_line(void *arg, enum log_level level, const char *line)
+{
+	(void)arg;
+	(void)level;
+	snprintf(said, sizeof(said), "%s", line);
+}
+
+/* Whoever chose the server is named, and not a file that has nothing to do with it. */
+static void names_who_chose_a_server_that_does_not_answer(void **state)
+{
+	char want[200], at[ADDR_TEXT_MAX];
+
+	(void)state;
+	start(1, "");
+	dns_server_stop(&server[0]);
+	asker.q.rule = "office (rules.lua:3)";
+	log_set_sink(keep_line, NULL);
+	assert_int_equal(ask_as(&asker, "a.example", false, &server[0].at), 0);
+	expect_nothing();
+	log_set_sink(NULL, NULL);
+	snprintf(want, sizeof(want), "dns: no answer from %s, which office (rules.lua:3) chose; ",
+		addr_format(&server[0].at, false, at));
+	assert_non_null(strstr(said, want));
+	assert_null(strstr(said, "resolv.conf"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		/* First: there is one such line a second. */
+		spec(names_who_chose_a_server_that_does_not_answer),
 		spec(gives_the_answer_as_it_came),
 		spec(uses_new_ports_and_identifiers),
 		spec(goes_on_at_once_when_a_server_is_not_there),

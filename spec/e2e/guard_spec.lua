@@ -100,6 +100,20 @@ describe("the guard", function()
       :complains("169%.254%.169%.254")
   end)
 
+  it("says what opens it", function()
+    L:client({ "connect", "169.254.169.254", 80 }):complains(
+      "link%-local address is closed to the command; a rule with this address in its cidr opens it")
+    L:client({ "connect", lab.v6.host, 7001 }):complains(
+      "the host's own address is closed to the command; a rule with this address in its cidr")
+    L:client({ "connect", "10.0.0.100", 7001 })
+      :complains("closed to the command; %-%-allow%-host makes this address the host's loopback")
+    L:client({ "connect", "10.0.0.7", 7001 })
+      :complains("closed to the command; nobody is there; .*%-%-net4")
+    L:client({ "connect", "203.0.113.9", 80 }, { args = { "-e",
+      "nsnet.rules { { nsnet.redirect '127.0.0.1:7001' } }" } })
+      :complains("host loopback is closed to the command; { host_loopback = true } in the redirect")
+  end)
+
   it("holds for pings", function()
     for _, host in ipairs({ lab.v4.host, lab.v6.host, "169.254.169.254", "fd00:ec2::254",
       "10.0.0.100", "64:ff9b::" .. lab.v4.host }) do

@@ -48,6 +48,15 @@ describe("on_dns", function()
     end
   end
 
+  it("tells who chose a name server that does not answer", function()
+    dig([[nsnet.rules { { name = "office", network = "dns", domain = "a.test",
+      nsnet.redirect "203.0.113.1" } }]], "a.test"):shows("status: SERVFAIL")
+      :complains("dns: no answer from 203%.0%.113%.1, which office %(%-e:1%) chose")
+    dig([[nsnet.on_dns(function(q) return q:forward "203.0.113.1" end)]], "a.test")
+      :shows("status: SERVFAIL")
+      :complains("dns: no answer from 203%.0%.113%.1, which %-e:1 chose")
+  end)
+
   it("asks a service and gives its answer to the C library", function()
     L:run({ "getent", "ahostsv4", "alias.test" }, { args = { "-e", [[
       nsnet.on_dns({ domain = "alias.test", type = "A" }, function(q)

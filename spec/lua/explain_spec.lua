@@ -60,10 +60,102 @@ nsnet.rules { { name = "a", port = 80, nsnet.allow },
   end)
 
   it("asks the guard", function()
+    local own = "note: the command's own loopback stays in its namespace and asks nobody, "
+      .. "but for ports of -L\n"
     tells("guard of host 127.0.0.1 host loopback, closed\n"
-      .. "deny (refuse) by guard: host loopback\n", 1, "", "tcp 127.0.0.1:80")
-    local _, status = run("", "--allow-host tcp 10.0.0.100:80")
+      .. "deny (refuse) by guard: host loopback\nremedy: a rule with this address in its cidr "
+      .. "opens it, and -L or --allow-host lead there\n" .. own, 1, "", "tcp 127.0.0.1:80")
+    tells("guard of host 127.0.0.1 host loopback, opened by --allow-host\nallow by default\n"
+      .. "goes to 127.0.0.1:80\n", 0, "", "--allow-host tcp 10.0.0.100:80")
+  end)
+
+  it("tells for each class what opens it, and that is true", function()
+    local remedies = {
+      { "tcp 169.254.169.254:80", "", "a rule with this address in its cidr opens it",
+        "nsnet.rules { { cidr = \"169.254.169.254\", nsnet.allow } }", "" },
+      { "udp '[fd00:ec2::254]:80'", "", "a rule with this address in its cidr opens it",
+        "nsnet.rules { { cidr = \"fd00:ec2::254\", nsnet.allow } }", "" },
+      { "tcp '[64:ff9b::7f00:1]:80'", "", "a rule with this address in its cidr opens it",
+        "nsnet.rules { { cidr = \"127.0.0.1\", nsnet.allow } }", "" },
+      { "icmp 10.0.0.100", "", "--allow-host makes this address the host's loopback", "",
+        "--allow-host" },
+      { "tcp 10.0.0.7:80", "", "move the namespace's by --net4 or --net6", "",
+        "--net4 10.9.0.1/24" },
+      { "tcp 192.0.2.1:80", [[nsnet.rules { { nsnet.redirect "127.0.0.1:80" } }]],
+        "{ host_loopback = true } in the redirect opens it",
+        [[nsnet.rules { { nsnet.redirect("127.0.0.1:80", { host_loopback = true }) } }]], "" },
+    }
+    for _, r in ipairs(remedies) do
+      local output, status = run(r[2], r[1])
+      assert.equal(1, status, output)
+      assert.is_truthy(output:find("\nremedy: [^\n]*" .. r[3]:gsub("%p", "%%%0")), output)
+      output, status = run(r[4], r[5] .. " " .. r[1])
+      assert.equal(0, status, output)
+    end
+    local output, status = run("", "udp 224.0.0.251:5353")
+    assert.is_falsy(output:find("remedy", 1, true), output) -- nothing opens it
+    assert.equal(1, status)
+  end)
+
+  it("takes -L, as the program does", function()
+    local deny = "--default deny"
+    tells("guard of host 127.0.0.1 host loopback, opened by -L\nallow by -L\n"
+      .. "goes to 127.0.0.1:15432\n", 0, "", deny .. " -L 5432:15432 tcp 127.0.0.1:5432")
+    tells("guard of host ::1 host loopback, opened by -L\nallow by -L\ngoes to [::1]:5432\n", 0,
+      "", deny .. " tcp '[::1]:5432' -L 5432")
+    tells("guard of host 192.0.2.9 open\nallow by -L\ngoes to 192.0.2.9:80\n", 0, "",
+      deny .. " -L 80:192.0.2.9:80 tcp 127.0.0.1:80")
+    local _, status = run("", deny .. " -L 5432 tcp 127.0.0.1:5433")
+    assert.equal(1, status)
+    _, status = run("", deny .. " -L 5432 udp 127.0.0.1:5432")
+    assert.equal(1, status)
+    local output
+    output, status = run([[nsnet.rules { { name = "no", cidr = "127.0.0.1", nsnet.deny } }]],
+      "-L 5432 tcp 127.0.0.1:5432")
+    assert.is_truthy(output:find("deny (refuse) by no", 1, true), output)
+    assert.equal(1, status)
+    output, status = run([[nsnet.on_connect(function(c) c:limit { up = 9 } end)]],
+      "-L 5432 tcp 127.0.0.1:5432")
+    assert.is_truthy(output:find("which -L cannot", 1, true), output)
+    assert.equal(1, status)
+    output, status = run([[nsnet.dialer(function() end)]], "-L 5432 tcp 127.0.0.1:5432")
+    assert.is_truthy(output:find("goes to 127.0.0.1:5432\n", 1, true), output)
     assert.equal(0, status)
+    for _, case in ipairs { { "bogus:x", "names no port" }, { "80 -L 80:81", "already" } } do
+      output, status = run("", "-L " .. case[1] .. " tcp 127.0.0.1:80")
+      assert.is_truthy(output:find("^nsnet%-host: explain: %-L [^\n]*" .. case[2]), output)
+      assert.equal(2, status)
+    end
+  end)
+
+  it("takes what else changes a verdict, or says that it cannot", function()
+    tells("rule no (-e:1) deny\nguard of host 192.0.2.1 open\n"
+      .. "deny (refuse) by no (-e:1), but --dry-run allows it\ngoes to 192.0.2.1:80\n", 0,
+      [[nsnet.rules { { name = "no", nsnet.deny } }]], "--dry-run tcp 192.0.2.1:80")
+    local _, status = run([[nsnet.on_connect(function(c)
+      if c.src_ip == "10.9.0.1" then return nsnet.allow end
+      return nsnet.deny
+    end)]], "--net4 10.9.0.1/24 tcp 192.0.2.1:80")
+    assert.equal(0, status)
+    local caller = "--default deny --inbound --src 203.0.113.9 tcp 10.0.0.1:80"
+    assert.equal(0, select(2, run("", caller .. " -p 80")))
+    assert.equal(1, select(2, run("", caller .. " -p auto")))
+    local cases = {
+      { "--dns=synthetic tcp 192.0.2.1:80", "^nsnet%-host: explain %-%-dns 'synthetic': " },
+      { caller .. " -p auto -p 80", "^nsnet%-host: explain %-%-inbound: leave out" },
+    }
+    for _, case in ipairs(cases) do
+      local output
+      output, status = run("", case[1])
+      assert.is_truthy(output:find(case[2]), output)
+      assert.equal(2, status)
+    end
+  end)
+
+  it("has no dialer for calls from outside", function()
+    tells("rule rule 1 (-e:1) via\nvia by rule 1 (-e:1)\ngoes to 10.0.0.1:80\n", 0,
+      "nsnet.rules { { nsnet.via(function() end) } }",
+      "--inbound --src 203.0.113.9 tcp 10.0.0.1:80")
   end)
 
   it("tells what only the first bytes can tell, and takes them", function()
@@ -108,9 +200,9 @@ end)]]
     assert.equal(1, status)
     tells("rule caller (-e:2) deny\ndeny (refuse) by caller (-e:2)\n", 1, code,
       "--inbound --src 203.0.113.9 tcp 10.0.0.1:8080")
-    tells("rule caller (-e:2) no match\non_connect -e:3 no opinion\nallow by default\n"
+    tells("rule caller (-e:2) no match\non_connect -e:3 no opinion\nallow by -p\n"
       .. "goes to 10.0.0.1:8080\n", 0, code, "--inbound --src 198.51.100.9 tcp 10.0.0.1:8080")
-    tells("rule caller (-e:2) no match\non_connect -e:3 no match\nallow by default\n"
+    tells("rule caller (-e:2) no match\non_connect -e:3 no match\nallow by -p\n"
       .. "goes to [fd6e:736e:6574::1]:53\n", 0, code,
       "udp '[fd6e:736e:6574::1]:53' --inbound --src 2001:db8::9")
   end)

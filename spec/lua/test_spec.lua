@@ -53,6 +53,17 @@ describe("nsnet-host test", function()
     scratch.remove(root)
   end)
 
+  it("takes no options for its rules but those that t.load gives", function()
+    for _, args in ipairs { "--default=deny", "-s rules.lua", "--allow-host", "--dry-run",
+      "-L 5432", "--env HOME", "--dns=synthetic" } do
+      local output, status = run(one("t.ok(true)"), args .. " x_test.lua")
+      has(output, "nsnet-host: --")
+      has(output, "t.load(\"rules.lua\", { default = \"deny\" })")
+      lacks(output, "passed")
+      assert.equal(2, status)
+    end
+  end)
+
   describe("shows", function()
     it("each test with -v, and the sum on the last line", function()
       local output, status = run({
