@@ -43,8 +43,7 @@ struct row {
 static int take_script(struct options *o, const struct row *row, const char *text);
 static int take_default(struct options *o, const struct row *row, const char *text);
 static int take_dns(struct options *o, const struct row *row, const char *text);
-static int take_net4(struct options *o, const struct row *row, const char *text);
-static int take_net6(struct options *o, const struct row *row, const char *text);
+static int take_net(struct options *o, const struct row *row, const char *text);
 static int take_publish(struct options *o, const struct row *row, const char *text);
 static int take_command(struct options *o, const struct row *row, const char *text);
 
@@ -106,8 +105,8 @@ static const struct row rows[] = {
 	FLAG(0, "root", "CMD sees itself as root", root),
 	FLAG(0, "keep-caps", "and keeps the namespace's capabilities (implies --root)", keep_caps),
 	WHOLE(0, "mtu", "BYTES", "1280..65520 [65520]", mtu, 1280, 65520),
-	TAKEN(0, "net4", "ADDR/BITS", "CMD's address and network [" INSIDE_NET4 "]", take_net4),
-	TAKEN(0, "net6", "ADDR/BITS", "[" INSIDE_NET6 "]", take_net6),
+	TAKEN(0, "net4", "ADDR/BITS", "CMD's address and network [" INSIDE_NET4 "]", take_net),
+	TAKEN(0, "net6", "ADDR/BITS", "[" INSIDE_NET6 "]", take_net),
 	TAKEN(0, "dns", "WHAT",
 		"host: names are resolved when CMD asks; synthetic: when it connects [host]",
 		take_dns),
@@ -300,21 +299,16 @@ static int take_dns(struct options *o, const struct row *row, const char *text)
 	return 0;
 }
 
-static int take_net4(struct options *o, const struct row *row, const char *text)
+static int take_net(struct options *o, const struct row *row, const char *text)
 {
-	o->net4 = text;
-	return inside_is_network(text, 4)
-		? 0
-		: wrong(row, text,
-			  "give an IPv4 address and a prefix of 8 to 24 bits, as 10.0.0.1/24");
-}
+	const bool four = row->name[3] == '4';
 
-static int take_net6(struct options *o, const struct row *row, const char *text)
-{
-	o->net6 = text;
-	return inside_is_network(text, 6)
-		? 0
-		: wrong(row, text, "give an IPv6 address and a prefix of 8 to 120 bits");
+	*(four ? &o->net4 : &o->net6) = text;
+	if (inside_is_network(text, four ? 4 : 6))
+		return 0;
+	return wrong(row, text,
+		four ? "give an IPv4 address and a prefix of 8 to 24 bits, as 10.0.0.1/24"
+		     : "give an IPv6 address and a prefix of 8 to 120 bits");
 }
 
 static int take_publish(struct options *o, const struct row *row, const char *text)
