@@ -306,6 +306,37 @@ int ctl_show(const char *what, const char *line, bool raw)
 	return ok ? 0 : EXIT_REFUSED;
 }
 
+/* What a running program answers to help; e2e/control_spec holds the two against each other. */
+static int show_help(void)
+{
+	static const char *const rows[][3] = {
+		{"help", "", "this list"},
+		{"connections", "[tcp|udp|icmp]", "what is open now"},
+		{"close", "ID", "end a connection"},
+		{"stats", "", "counters since the start"},
+		{"rules", "", "rules and handlers, and what they did"},
+		{"lua", "LINE", "a line of Lua in the running rules"},
+		{"reload", "", "load the scripts again"},
+		{"publish", "[ADDR:]HOSTPORT:PORT[/udp]", "let callers in, as -p does"},
+		{"unpublish", "SPEC", "let no more in"},
+		{"published", "", "where callers come in"},
+		{"openmetrics", "", "counters as OpenMetrics text, for Prometheus"},
+	};
+	cJSON *list = cJSON_CreateArray();
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		cJSON *row = cJSON_CreateObject();
+
+		cJSON_AddStringToObject(row, "command", rows[i][0]);
+		cJSON_AddStringToObject(row, "argument", rows[i][1]);
+		cJSON_AddStringToObject(row, "help", rows[i][2]);
+		cJSON_AddItemToArray(list, row);
+	}
+	print_table(list);
+	cJSON_Delete(list);
+	return 0;
+}
+
 static int usage(void)
 {
 	log_error("usage: nsnet-host ctl [--pid PID] [--json] COMMAND [ARGUMENT]; "
@@ -360,6 +391,8 @@ int ctl_run(int argc, char **argv)
 	}
 	if (argc - optind < 1 || argc - optind > 2)
 		return usage();
+	if (!raw && !pid && argc - optind == 1 && strcmp(argv[optind], "help") == 0)
+		return show_help(); /* nobody needs to run for that */
 	fd = ctl_find("ctl", pid);
 	if (fd < 0)
 		return -fd;

@@ -45,7 +45,8 @@ static size_t harmless(const char *s, size_t n)
 	uint32_t c;
 	size_t k = utf8_length(s, n, &c);
 
-	return k && !utf8_deceives(c) ? k : 0;
+	/* A tab only moves on, within the line: what print() puts between values. */
+	return k && (c == '\t' || !utf8_deceives(c)) ? k : 0;
 }
 
 /* Copies @text escaped behind the @at bytes of @line; what does not fit is cut, visibly. */

@@ -313,10 +313,11 @@ int publish_add(struct publish *p, const char *text, bool named, char why[PUBLIS
 	list_init(&l->link);
 	rc = publish_parse(&l->spec, text);
 	if (rc < 0) {
-		snprintf(why, PUBLISH_WHY_MAX,
-			"'%s' names no port: give [ADDR:]HOSTPORT:PORT[/udp] or /PATH:PORT, as in "
-			"8080:80",
-			text);
+		snprintf(why, PUBLISH_WHY_MAX, "'%s' %s", text,
+			*text != '/' && strchr(text, '/') && !l->spec.udp
+				? "is a relative path: give the whole one, as in /tmp/my.sock:80"
+				: "names no port: give [ADDR:]HOSTPORT:PORT[/udp] or /PATH:PORT, "
+				  "as in 8080:80");
 	} else {
 		rc = l->spec.at.v ? open_inet(l) : open_unix(l);
 		if (rc < 0)

@@ -78,7 +78,7 @@ static void strangers_cannot_forge_lines(void **state)
 		const char *text, *shown;
 	} row[] = {
 		{"a\nnsnet-host: all is well", "a\\x0ansnet-host: all is well"},
-		{"\r\t\b\x7f", "\\x0d\\x09\\x08\\x7f"}, {"\x1b[2J", "\\x1b[2J"},
+		{"\r\t\b\x7f", "\\x0d\t\\x08\\x7f"}, {"\x1b[2J", "\\x1b[2J"},
 		{"\xc2\x9b"
 		 "2J",
 			"\\xc2\\x9b2J"},                      /* C1 CSI in UTF-8 */

@@ -291,6 +291,10 @@ static void says_why_it_cannot(void **state)
 	NEEDS_WORLD;
 	assert_int_equal(publish_add(&publish, "x", true, why), -EINVAL);
 	assert_non_null(strstr(why, "'x' names no port"));
+	assert_int_equal(publish_add(&publish, "./my.sock:80", true, why), -EINVAL);
+	assert_non_null(strstr(why, "'./my.sock:80' is a relative path: give the whole one"));
+	assert_int_equal(publish_add(&publish, "x/udp", true, why), -EINVAL);
+	assert_non_null(strstr(why, "'x/udp' names no port"));
 	snprintf(text, sizeof(text), at[0], open_port(0, true));
 	assert_int_equal(publish_add(&publish, text, true, why), -EEXIST);
 	text[strlen(text) - 1] = '1';
