@@ -31,7 +31,7 @@ static int evaluate(int fd, char *line)
 	}
 	answer = ctl_ask(fd, command, argument);
 	if (!answer) {
-		log_error("console: the program has ended: %s", strerror(errno));
+		log_error("console: %s", ctl_why(errno));
 		return EXIT_NOBODY;
 	}
 	status = ctl_show("console", answer, false);

@@ -21,6 +21,7 @@
 #define EXIT_USAGE 2
 #define CELL_MAX 80
 #define COLUMNS_MAX 24
+#define PATIENCE_S 5 /* who has not answered then is stopped, or busy */
 
 struct found {
 	int fd; /* connected; -1 = none */
@@ -73,11 +74,15 @@ int ctl_find(const char *what, long pid)
 	char dir[CONTROL_DIRS_MAX][PATH_MAX];
 	size_t n = control_dirs(dir, true);
 	struct found f = {.fd = -1};
+	const struct timeval patience = {.tv_sec = PATIENCE_S};
 
 	for (size_t i = 0; i < n; i++)
 		look_in(&f, dir[i], pid);
-	if (f.count == 1)
+	if (f.count == 1) {
+		setsockopt(f.fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+		setsockopt(f.fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
 		return f.fd;
+	}
 	if (f.count) {
 		close(f.fd);
 		log_error("%s: several are running (%s): name one with --pid", what, f.pids);
@@ -164,6 +169,13 @@ char *ctl_ask(int fd, const char *command, const char *argument)
 	else
 		errno = -rc;
 	return line;
+}
+
+const char *ctl_why(int error)
+{
+	if (error == EAGAIN)
+		return "the program does not answer; is it stopped?";
+	return error == ECONNRESET ? "the program has ended" : strerror(error);
 }
 
 /* ---- for people ---- */
@@ -398,7 +410,7 @@ int ctl_run(int argc, char **argv)
 		return -fd;
 	line = ctl_ask(fd, argv[optind], argv[optind + 1]);
 	if (!line)
-		log_error("ctl: no answer: %s", strerror(errno));
+		log_error("ctl: %s", ctl_why(errno));
 	status = line ? ctl_show("ctl", line, raw) : EXIT_NOBODY;
 	free(line);
 	close(fd);

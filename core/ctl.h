@@ -25,6 +25,8 @@ int ctl_find(const char *what, long pid);
 int ctl_find_by(int argc, char **argv);
 /* The answer, one line, the caller's to free; NULL: errno says why. @argument may be NULL. */
 char *ctl_ask(int fd, const char *command, const char *argument);
+/* That errno, for people; EAGAIN: it has not answered in time. */
+const char *ctl_why(int error);
 /* Prints an answer, for people or @raw. Returns the exit status. */
 int ctl_show(const char *what, const char *line, bool raw);
 

@@ -21,7 +21,6 @@
 #include "tell.h"
 
 #define REFRESH_S 1.0
-#define PATIENCE_S 5 /* who has not answered then is stopped, or busy */
 #define TEXT_MAX 256
 #define HEAD_ROWS 3
 #define WIDTH_OTHERS 83 /* of all columns but the destination */
@@ -457,14 +456,11 @@ static int run(struct top *t)
 
 int top_run(int argc, char **argv)
 {
-	const struct timeval patience = {.tv_sec = PATIENCE_S};
 	struct top t = {.fd = ctl_find_by(argc, argv)};
 	int status;
 
 	if (t.fd < 0)
 		return -t.fd;
-	setsockopt(t.fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-	setsockopt(t.fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
 	status = run(&t);
 	close(t.fd);
 	return status;

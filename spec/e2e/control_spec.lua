@@ -67,6 +67,15 @@ describe("the control socket", function()
       ctl({ "help" }):exits(0):says((asked.out:gsub("\n$", "")))
     end)
 
+    it("does not wait for ever for one that is stopped", function()
+      local job = running()
+      job:kill("STOP")
+      ctl({ "connections" }):exits(69):complains("ctl: the program does not answer; is it stopped?")
+      job:kill("CONT")
+      ctl({ "connections" }):exits(0)
+      stop(job)
+    end)
+
     it("lists connections and ends one", function()
       local job = L:spawn({ "sh", "-c", "exec python3 -BS /run/repo/spec/support/client.py "
         .. "fetch-idle " .. lab.v4.world .. " " .. lab.port.watch }, { env = env })
