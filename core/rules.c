@@ -3,6 +3,7 @@
 
 #include <cjson/cJSON.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,8 +38,13 @@ static void watch_file(struct rules *r, const char *path)
 static void on_opened(void *arg, const char *path, bool writes)
 {
 	struct rules *r = arg;
-	int rc = cage_allow(r->cage, writes ? LANDLOCK_WRITE : LANDLOCK_READ, path);
+	const enum landlock_access access = writes ? LANDLOCK_WRITE : LANDLOCK_READ;
+	char real[PATH_MAX];
+	int rc = cage_allow(r->cage, access, path);
 
+	/* Where links lead to is what counts for Landlock. */
+	if (rc == 0 && realpath(path, real))
+		rc = cage_allow(r->cage, access, real);
 	if (rc < 0)
 		log_warn("%s cannot be opened again by a reload: %s", path, strerror(-rc));
 	if (!writes && r->options->watch)

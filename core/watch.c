@@ -7,24 +7,38 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base.h"
 
 /* An editor writes, renames and sets times: that is one change. */
 #define SETTLE_S 0.1
+#define LINKS_MAX 40 /* on the way to one file, as the kernel has it (path_resolution(7)) */
 
-static bool watches(const struct watch *w, int directory, const char *name)
+static const struct watch_file *find(const struct watch *w, int directory, const char *name)
 {
 	for (size_t i = 0; i < w->count; i++)
 		if (w->file[i].directory == directory && strcmp(w->file[i].name, name) == 0)
-			return true;
-	return false;
+			return &w->file[i];
+	return NULL;
+}
+
+/* Somebody has made this file just now, and will close it. One that is linked is there at once. */
+static bool is_being_written(const struct watch_file *f)
+{
+	struct stat st;
+
+	return lstat(f->path, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1;
 }
 
 static bool concerns(const struct watch *w, const struct inotify_event *e)
 {
-	return e->mask & IN_Q_OVERFLOW || (e->len && watches(w, e->wd, e->name));
+	const struct watch_file *f = e->len ? find(w, e->wd, e->name) : NULL;
+
+	if (e->mask & IN_Q_OVERFLOW)
+		return true;
+	return f && !(e->mask & IN_CREATE && is_being_written(f));
 }
 
 static void watch_on_readable(struct ev_loop *loop, ev_io *io, int revents)
@@ -74,18 +88,15 @@ static int watch_open(struct watch *w)
 	return 0;
 }
 
-int watch_add(struct watch *w, const char *path)
+/* The entry @path of its directory. */
+static int watch_entry(struct watch *w, const char *path)
 {
 	const char *slash = strrchr(path, '/');
 	const char *name = slash ? slash + 1 : path;
 	struct watch_file *grown;
 	char directory[PATH_MAX], *copy;
-	int rc = watch_open(w);
+	int rc;
 
-	if (rc < 0)
-		return rc;
-	if ((size_t)(name - path) >= sizeof(directory))
-		return -ENAMETOOLONG;
 	snprintf(directory, sizeof(directory), "%.*s", (int)(name - path), path);
 	grown = realloc(w->file, (w->count + 1) * sizeof(*grown));
 	if (!grown)
@@ -95,13 +106,62 @@ int watch_add(struct watch *w, const char *path)
 		IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE);
 	if (rc == -1)
 		return -errno;
-	if (watches(w, rc, name))
+	if (find(w, rc, name))
 		return 0;
-	copy = strdup(name);
+	copy = strdup(path);
 	if (!copy)
 		return -ENOMEM;
-	w->file[w->count++] = (struct watch_file){rc, copy};
+	w->file[w->count++] = (struct watch_file){rc, copy, copy + (name - path)};
 	return 0;
+}
+
+/* Replaces the first link in @path by what it says. 1: there was one, and it is watched; 0: there
+ * is none; or negative errno. */
+static int follow(struct watch *w, char path[PATH_MAX])
+{
+	char link[PATH_MAX], target[PATH_MAX], rest[PATH_MAX];
+	ssize_t n;
+	size_t at;
+	int rc;
+
+	for (const char *end = path; *end;) {
+		end += *end == '/';
+		end += strcspn(end, "/");
+		snprintf(link, sizeof(link), "%.*s", (int)(end - path), path);
+		n = readlink(link, target, sizeof(target) - 1);
+		if (n <= 0)
+			continue;
+		target[n] = '\0';
+		rc = watch_entry(w, link);
+		if (rc < 0)
+			return rc;
+		at = *target == '/' || !strrchr(link, '/')
+			? 0
+			: (size_t)(strrchr(link, '/') - link) + 1;
+		snprintf(rest, sizeof(rest), "%s", end);
+		if (at + (size_t)n + strlen(rest) >= PATH_MAX)
+			return -ENAMETOOLONG;
+		memcpy(path + at, target, (size_t)n);
+		strcpy(path + at + n, rest);
+		return 1;
+	}
+	return 0;
+}
+
+int watch_add(struct watch *w, const char *path)
+{
+	char way[PATH_MAX];
+	int rc = watch_open(w);
+
+	if (rc < 0)
+		return rc;
+	if (strlen(path) >= sizeof(way))
+		return -ENAMETOOLONG;
+	strcpy(way, path);
+	for (int links = 0; (rc = follow(w, way)) > 0; links++)
+		if (links == LINKS_MAX)
+			return -ELOOP;
+	return rc < 0 ? rc : watch_entry(w, way);
 }
 
 void watch_fini(struct watch *w)
@@ -114,7 +174,7 @@ void watch_fini(struct watch *w)
 	if (w->loop)
 		ev_timer_stop(w->loop, &w->timer);
 	for (size_t i = 0; i < w->count; i++)
-		free(w->file[i].name);
+		free(w->file[i].path);
 	free(w->file);
 	*w = (struct watch){.fd = -1};
 }

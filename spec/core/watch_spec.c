@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -126,6 +127,62 @@ static void sees_several_files_and_one_that_comes_back(void **state)
 	assert_int_equal(within(PLENTY), 1);
 }
 
+/* Empty rules allow everything: they are not to be read from a file that has only been begun. */
+static void waits_until_a_new_file_is_whole(void **state)
+{
+	FILE *f;
+
+	(void)state;
+	assert_int_equal(unlink(in_dir("a.lua")), 0);
+	f = fopen(in_dir("a.lua"), "w");
+	assert_non_null(f);
+	assert_int_equal(within(0.5), 0);
+	fputs("half", f);
+	fflush(f);
+	assert_int_equal(within(0.5), 0);
+	fclose(f);
+	assert_int_equal(within(PLENTY), 1);
+	/* Another name for a file that is whole needs no writer. */
+	put("whole", "1");
+	assert_int_equal(unlink(in_dir("a.lua")), 0);
+	assert_int_equal(link(in_dir("whole"), in_dir("a.lua")), 0);
+	assert_int_equal(within(PLENTY), 1);
+}
+
+/* As where configuration is kept elsewhere, or is a release that a link points to. */
+static void sees_where_links_lead_and_when_they_turn(void **state)
+{
+	static char path[128];
+
+	(void)state;
+	assert_int_equal(mkdir(in_dir("one"), 0700), 0);
+	assert_int_equal(mkdir(in_dir("two"), 0700), 0);
+	put("one/real.lua", "1");
+	put("two/real.lua", "2");
+	assert_int_equal(symlink("one", in_dir("now")), 0);
+	assert_int_equal(symlink("now/real.lua", in_dir("l.lua")), 0);
+	strcpy(path, in_dir("l.lua"));
+	assert_int_equal(watch_add(&watch, path), 0);
+	put("one/real.lua", "1b");
+	assert_int_equal(within(PLENTY), 1);
+	put("two/real.lua", "2b");
+	assert_int_equal(within(0.5), 0);
+	assert_int_equal(symlink("two", in_dir("then")), 0);
+	assert_int_equal(rename(in_dir("then"), in_dir("now")), 0);
+	assert_int_equal(within(PLENTY), 1);
+	assert_int_equal(watch_add(&watch, path), 0); /* as a reload does */
+	put("two/real.lua", "2c");
+	assert_int_equal(within(PLENTY), 1);
+	assert_int_equal(unlink(in_dir("l.lua")), 0);
+	assert_int_equal(symlink(first, in_dir("l.lua")), 0); /* absolute */
+	assert_int_equal(within(PLENTY), 1);
+	assert_int_equal(watch_add(&watch, path), 0);
+
+	assert_int_equal(symlink("round", in_dir("round")), 0);
+	strcpy(path, in_dir("round"));
+	assert_int_equal(watch_add(&watch, path), -ELOOP);
+}
+
 static void keeps_no_loop_alive(void **state)
 {
 	(void)state;
@@ -141,6 +198,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(tells_a_flurry_once_and_others_not_at_all, setup,
 			teardown),
 		cmocka_unit_test_setup_teardown(sees_several_files_and_one_that_comes_back, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(waits_until_a_new_file_is_whole, setup, teardown),
+		cmocka_unit_test_setup_teardown(sees_where_links_lead_and_when_they_turn, setup,
 			teardown),
 		cmocka_unit_test_setup_teardown(keeps_no_loop_alive, setup, teardown),
 	};
