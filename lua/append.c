@@ -149,6 +149,9 @@ static int l_append(lua_State *L)
 			"a hook; keep what it returns");
 	if (!len || strlen(path) != len)
 		return luaL_error(L, "nsnet.append takes the path of a file");
+	if (lua_gettop(L) > 1)
+		return luaL_error(L,
+			"nsnet.append takes a path alone; what it returns has write(line)");
 	if (rs->file_count >= FILES_MAX)
 		return luaL_error(L, "nsnet.append: more than %d files", FILES_MAX);
 	struct file *f = udata_new(L, &file_class, sizeof(*f));

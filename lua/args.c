@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "lua/args.h"
 
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <lauxlib.h>
@@ -82,13 +84,40 @@ int args_enum(lua_State *L, int i, const char *key, const char *const *names)
 		text_kind(L, i - (i < 0), kind));
 }
 
+int args_length(lua_State *L, int i, const char *what)
+{
+	lua_Number last = 0;
+	int n = 0;
+	lua_pushvalue(L, i);
+	lua_pushnil(L);
+	for (; lua_next(L, -2); lua_pop(L, 1), n++) {
+		lua_Number k = lua_type(L, -2) == LUA_TNUMBER ? lua_tonumber(L, -2) : 0;
+		if (k < 1 || k > INT_MAX || k != (int)k) {
+			text_push(L, -2);
+			luaL_error(L, "%s must be a list; '%s' is no place in one", what,
+				lua_tostring(L, -1));
+		}
+		last = k > last ? k : last;
+	}
+	lua_pop(L, 1);
+	for (int k = 1; k <= n && last > n; k++) {
+		lua_rawgeti(L, i, k);
+		if (lua_isnil(L, -1))
+			luaL_error(L, "%s: entry %d is nil, and others follow", what, k);
+		lua_pop(L, 1);
+	}
+	return n;
+}
+
 void args_each(lua_State *L, int i, const char *key, args_fn *each, void *arg)
 {
 	if (!lua_istable(L, i)) {
 		each(L, i, arg);
 		return;
 	}
-	int n = (int)lua_objlen(L, i);
+	char what[64];
+	snprintf(what, sizeof(what), "%s=", key);
+	int n = args_length(L, i, what);
 	if (!n)
 		luaL_error(L, "%s={} is empty: it would match nothing", key);
 	for (int k = 1; k <= n; k++) {

@@ -14,6 +14,10 @@ bool args_bool(lua_State *L, int table, const char *key, bool otherwise);
 /* Seconds: 0 < value < 1e6. */
 double args_seconds(lua_State *L, int table, const char *key, double otherwise);
 
+/* The length of the list at @i. Raises if it has holes, or keys that are no places of a list:
+ * what stands there must not be left out in silence. */
+int args_length(lua_State *L, int i, const char *what);
+
 /* Reads one value at @i into @arg. */
 typedef void args_fn(lua_State *L, int i, void *arg);
 

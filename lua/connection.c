@@ -281,6 +281,11 @@ struct connection *connection_check(lua_State *L, int i, const char *verb)
 	return o->c;
 }
 
+bool connection_is(lua_State *L, int i)
+{
+	return udata_test(L, i, &connection_class) != NULL;
+}
+
 static int l_tag(lua_State *L)
 {
 	struct connection *c = connection_check(L, 1, "tag");

@@ -102,5 +102,7 @@ void connection_free(struct connection *c);
 
 /* The connection of the object at @i: raises if it is none, NULL if it has ended. */
 struct connection *connection_check(lua_State *L, int i, const char *verb);
+/* True if the value at @i is one, ended or not. */
+bool connection_is(lua_State *L, int i);
 
 #endif

@@ -119,8 +119,15 @@ static void keep_set(lua_State *L, int self)
 	lua_pop(L, 1);
 }
 
-static void read_name(lua_State *L, int i, const char *key, struct name_set *set)
+struct names_reader {
+	const char *key;
+	struct name_set *set;
+};
+
+static void read_name(lua_State *L, int i, void *arg)
 {
+	const struct names_reader *r = arg;
+	const char *key = r->key;
 	char kind[TEXT_KIND_MAX];
 	if (lua_type(L, i) != LUA_TSTRING)
 		luaL_error(L,
@@ -129,7 +136,7 @@ static void read_name(lua_State *L, int i, const char *key, struct name_set *set
 			key, text_kind(L, i, kind));
 	size_t len;
 	const char *text = lua_tolstring(L, i, &len);
-	int err = name_set_add(set, text, len);
+	int err = name_set_add(r->set, text, len);
 	if (err == -ENOMEM)
 		luaL_error(L, "not enough memory");
 	if (err == -EDOM)
@@ -153,18 +160,9 @@ static void read_names(lua_State *L, int i, enum filter_name which, struct filte
 	if (f->names[which]) {
 		keep_set(L, self);
 	} else if (!lua_isnil(L, value)) {
-		struct name_set *set = &f->own_names[which];
-		int n = lua_istable(L, value) ? (int)lua_objlen(L, value) : 0;
-		if (!lua_istable(L, value))
-			read_name(L, value, key, set);
-		else if (!n)
-			luaL_error(L, "%s={} is empty: it would match nothing", key);
-		for (int k = 1; k <= n; k++) {
-			lua_rawgeti(L, value, k);
-			read_name(L, value + 1, key, set);
-			lua_pop(L, 1);
-		}
-		f->names[which] = set;
+		struct names_reader r = {.key = key, .set = &f->own_names[which]};
+		args_each(L, value, key, read_name, &r);
+		f->names[which] = r.set;
 	}
 	lua_pop(L, 1);
 }
@@ -196,7 +194,9 @@ static void read_process(lua_State *L, int i, void *arg)
 {
 	struct filter *f = arg;
 	char kind[TEXT_KIND_MAX];
-	if (lua_type(L, i) != LUA_TSTRING || lua_objlen(L, i) == 0)
+	if (lua_type(L, i) == LUA_TSTRING && lua_objlen(L, i) == 0)
+		luaL_error(L, "process=\"\" is no program's name");
+	if (lua_type(L, i) != LUA_TSTRING)
 		luaL_error(L,
 			"process= must be a name like \"curl\", a path like \"/usr/bin/curl\" or a "
 			"list of "
@@ -206,6 +206,11 @@ static void read_process(lua_State *L, int i, void *arg)
 	const char *text = lua_tolstring(L, i, &len);
 	if (strlen(text) != len)
 		luaL_error(L, "process= has a zero byte, which no program's name has");
+	/* The kernel knows a short name and the whole path, and neither is one of these. */
+	if (!strncmp(text, "./", 2) || !strncmp(text, "../", 3) || !strncmp(text, "~", 1))
+		luaL_error(L,
+			"process=\"%s\" is no absolute path, which it must be with its folder",
+			text);
 	/* What is longer than comm would match every name that begins with its 15 bytes. */
 	if (text[0] != '/' && len >= PROCESS_NAME_MAX)
 		luaL_error(L,

@@ -193,7 +193,8 @@ static int add_timer(lua_State *L, enum job_kind kind)
 	lua_Number seconds = luaL_checknumber(L, 1);
 	char text[TEXT_KIND_MAX];
 	if (!(seconds >= (kind == JOB_EVERY ? 1e-3 : 0) && seconds < 1e9))
-		return luaL_error(L, "nsnet.%s takes seconds, at least 0.001", kind_names[kind]);
+		return luaL_error(L, "nsnet.%s takes seconds, %s and below 1e9", kind_names[kind],
+			kind == JOB_EVERY ? "at least 0.001" : "not negative");
 	if (!lua_isfunction(L, 2))
 		return luaL_error(L, "nsnet.%s takes (seconds, function); the last argument is %s",
 			kind_names[kind], text_kind(L, 2, text));

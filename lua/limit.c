@@ -88,6 +88,14 @@ static struct bucket *read_rate(lua_State *L, const char *key)
 	return push_bucket(L, rate, number(L, 2, "burst", default_burst(rate), 1, 1e12));
 }
 
+static bool rate_is_number(lua_State *L, const char *key)
+{
+	lua_getfield(L, 2, key);
+	bool is = lua_type(L, -1) == LUA_TNUMBER;
+	lua_pop(L, 1);
+	return is;
+}
+
 int limit_conn(lua_State *L)
 {
 	static const char *const keys[] = {"up", "down", "burst", "latency", "jitter",
@@ -103,6 +111,11 @@ int limit_conn(lua_State *L)
 		return luaL_error(L,
 			"conn:limit must come before the connection is made: use it in "
 			"on_connect or a dialer");
+	lua_getfield(L, 2, "burst");
+	if (!lua_isnil(L, -1) && !rate_is_number(L, "up") && !rate_is_number(L, "down"))
+		return luaL_error(L,
+			"conn:limit: burst= belongs to an up= or down= that is a number; "
+			"a bucket has its own");
 	struct bucket *up = read_rate(L, "up"), *down = read_rate(L, "down");
 	double latency = number(L, 2, "latency", 0, 0, 60);
 	double jitter = number(L, 2, "jitter", 0, 0, 60);

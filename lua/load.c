@@ -85,7 +85,7 @@ static int load_compile(lua_State *L)
 	if (!text) {
 		text = loader_push_file(L, s->name, &len);
 		if (!text) {
-			log_error("%s: %s", s->name, strerror(errno));
+			log_error("%s: %s", s->name, loader_strerror(errno));
 			load->status = EXIT_NOINPUT;
 			return 0;
 		}
@@ -204,6 +204,7 @@ static void load_use(struct lua_host *h, struct ruleset *rs)
 	rs->has_names = named_any(rs);
 	rs->has_process = sandbox_saw_process(rs->vm.L);
 	h->loaded = time(NULL);
+	h->witness.running = true;
 	scripts_set_hooks(h);
 	if (!old)
 		return;

@@ -84,21 +84,47 @@ void loader_set_witness(lua_State *L, const struct loader_witness *w)
 	lua_rawset(L, LUA_REGISTRYINDEX);
 }
 
-void loader_tell(lua_State *L, const char *path, bool writes)
+static const struct loader_witness *witness(lua_State *L)
 {
-	const struct loader_witness *w;
 	lua_pushlightuserdata(L, &witness_key);
 	lua_rawget(L, LUA_REGISTRYINDEX);
-	w = lua_touserdata(L, -1);
+	const struct loader_witness *w = lua_touserdata(L, -1);
 	lua_pop(L, 1);
+	return w;
+}
+
+void loader_tell(lua_State *L, const char *path, bool writes)
+{
+	const struct loader_witness *w = witness(L);
 	if (w && w->opened)
 		w->opened(w->arg, path, writes);
+}
+
+const char *loader_strerror(int err)
+{
+	if (err == ESPIPE)
+		return "no regular file: it can only be read at the start; keep it in a file";
+	return strerror(err);
+}
+
+/* Opens @path for reading; if @regular, nothing that may have to be waited for. */
+static int open_file(const char *path, bool regular)
+{
+	struct stat st;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | (regular ? O_NONBLOCK : 0));
+	if (fd == -1 || !regular || fstat(fd, &st) == -1 || S_ISREG(st.st_mode) ||
+		S_ISDIR(st.st_mode))
+		return fd;
+	close(fd);
+	errno = ESPIPE;
+	return -1;
 }
 
 char *loader_push_file(lua_State *L, const char *path, size_t *len)
 {
 	struct blob *b = udata_new(L, &blob_class, sizeof(*b));
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	const struct loader_witness *w = witness(L);
+	int fd = open_file(path, w && w->running);
 	if (fd != -1) {
 		b->bytes = read_all(fd, len);
 		int err = errno;
@@ -172,12 +198,15 @@ static int try_file(lua_State *L, const char *path)
 	size_t len;
 	char *text = loader_push_file(L, path, &len);
 	if (!text) {
-		lua_pushfstring(L, " no %s (%s);", path, strerror(errno));
+		lua_pushfstring(L, " no %s (%s);", path, loader_strerror(errno));
 		return 0;
 	}
 	const char *why = loader_distrust(path);
-	if (why)
-		luaL_error(L, "require: %s %s; change its owner or mode", path, why);
+	if (why) {
+		/* Told with the place of who requires it, which is not this function's caller. */
+		lua_pushfstring(L, "require: %s %s; change its owner or mode", path, why);
+		lua_error(L);
+	}
 	lua_pushfstring(L, "@%s", path);
 	if (sandbox_compile(L, text, len, lua_tostring(L, -1)))
 		lua_error(L);
@@ -209,8 +238,11 @@ static int try_built_in(lua_State *L, const char *name)
 int loader_find(lua_State *L)
 {
 	const char *name = luaL_checkstring(L, 1);
-	if (!module_name_ok(name))
-		return luaL_error(L, "require(\"%s\"): no module name; use a.b for a/b.lua", name);
+	if (!module_name_ok(name)) {
+		lua_pushnil(L);
+		lua_pushliteral(L, " it is no module name; use a.b for a/b.lua");
+		return 2;
+	}
 	const char *file = luaL_gsub(L, name, ".", "/");
 	const char *override = getenv("NSNET_LUA_PATH");
 	const char *config = getenv("XDG_CONFIG_HOME");

@@ -17,13 +17,20 @@ const char *loader_push_path(lua_State *L, int i);
 
 /* Pushes an object that owns the contents of the file @path and returns them: @len bytes and a
  * NUL, which the caller may change. NULL with errno set, nothing pushed: cannot be read, no
- * file (EISDIR), larger than 64 MiB (EFBIG). Raises for memory. */
+ * file (EISDIR), larger than 64 MiB (EFBIG), a pipe or device in a running program
+ * (ESPIPE). Raises for memory. */
 char *loader_push_file(lua_State *L, const char *path, size_t *len);
+
+/* What loader_push_file() says with errno @err. */
+const char *loader_strerror(int err);
 
 /* Told of each file that scripts have read, or will write to: @path as it is opened. */
 struct loader_witness {
 	void (*opened)(void *arg, const char *path, bool writes); /* NULL: nobody cares */
 	void *arg;
+	/* The loop runs, which must not wait for whoever writes to a pipe; one that was read at the
+	 * start has nothing more to say, and no rules must not take the place of its rules. */
+	bool running;
 };
 
 /* Makes @w, borrowed for @L's life, the witness. Raises for memory. */

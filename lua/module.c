@@ -9,6 +9,7 @@
 #include "core/tell.h"
 #include "lua/address.h"
 #include "lua/append.h"
+#include "lua/args.h"
 #include "lua/connection.h"
 #include "lua/dnsfilter.h"
 #include "lua/greeting.h"
@@ -49,7 +50,9 @@ static int check_arguments(lua_State *L, const char *name)
 			luaL_error(L, "nsnet.%s: the filter must be a table, not %s", name,
 				text_kind(L, 1, text));
 	}
-	if (n < 1 || n > 2 || !lua_isfunction(L, fn))
+	if (!n)
+		luaL_error(L, "nsnet.%s takes ([filter,] function), not nothing", name);
+	if (n > 2 || !lua_isfunction(L, fn))
 		luaL_error(L, "nsnet.%s takes ([filter,] function); the last argument is %s", name,
 			text_kind(L, n, text));
 	return fn;
@@ -198,6 +201,7 @@ static int l_rules(lua_State *L)
 				(text_push(L, -2), lua_tostring(L, -1)));
 		lua_pop(L, 1);
 	}
+	args_length(L, 1, "nsnet.rules");
 	struct rules *block = rules_read(L, 1);
 	ruleset_add(L, &rs->chain, 0, lua_gettop(L), "rules", text_where(L, 1, where))->rules =
 		block;
@@ -212,6 +216,11 @@ static int l_default(lua_State *L)
 	if (!v || (v->verdict != VERDICT_ALLOW && v->verdict != VERDICT_DENY))
 		return luaL_error(L, "nsnet.default takes nsnet.allow or nsnet.deny, not %s",
 			v ? verdict_word(v->verdict) : text_kind(L, 1, kind));
+	if (lua_gettop(L) > 1 || verdict_reason(L, 1) || v->style != DENY_STYLE_REFUSE)
+		return luaL_error(L,
+			"nsnet.default takes nsnet.%s alone; a last rule without "
+			"conditions can have a style and a reason",
+			verdict_word(v->verdict));
 	if (rs->default_set && rs->default_deny != (v->verdict == VERDICT_DENY))
 		return luaL_error(L, "nsnet.default(nsnet.%s) contradicts the one at %s; keep one",
 			verdict_word(v->verdict), rs->default_where);
@@ -299,8 +308,10 @@ static void log_ending(lua_State *L, char *out, size_t size)
 
 static int l_log_conn(lua_State *L)
 {
-	char decision[512], ending[512];
-	connection_check(L, 1, "log");
+	char decision[512], ending[512], kind[TEXT_KIND_MAX];
+	if (!connection_is(L, 1))
+		return luaL_error(L, "nsnet.log.conn takes a connection, not %s",
+			text_kind(L, 1, kind));
 	const char *host = conn_text(L, "host");
 	text_push(L, 1);
 	const char *text = lua_tostring(L, -1);

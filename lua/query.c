@@ -167,10 +167,12 @@ static void each_string(struct making *g, const char *key,
 	void (*add)(struct making *g, const char *text, size_t len))
 {
 	lua_State *L = g->L;
-	char kind[TEXT_KIND_MAX];
+	char kind[TEXT_KIND_MAX], what[32];
 	size_t len;
+	snprintf(what, sizeof(what), "query:answer: %s=", key);
 	lua_getfield(L, 2, key);
-	int list = lua_istable(L, -1), n = list ? (int)lua_objlen(L, -1) : !lua_isnil(L, -1);
+	int list = lua_istable(L, -1);
+	int n = list ? args_length(L, lua_gettop(L), what) : !lua_isnil(L, -1);
 	for (int i = 1; i <= n; i++) {
 		if (list)
 			lua_rawgeti(L, -1, i);

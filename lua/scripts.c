@@ -159,7 +159,7 @@ struct lua_host *lua_host_new(const struct lua_options *o)
 	if (!h)
 		return NULL;
 	h->options = *o;
-	h->witness = (struct loader_witness){o->opened, o->opened_arg};
+	h->witness = (struct loader_witness){.opened = o->opened, .arg = o->opened_arg};
 	if (!h->options.memory_max)
 		h->options.memory_max = 64 << 20;
 	return h;

@@ -9,6 +9,7 @@
 #include <lauxlib.h>
 
 #include "core/guard.h"
+#include "lua/args.h"
 #include "lua/loader.h"
 #include "lua/text.h"
 #include "lua/udata.h"
@@ -155,7 +156,7 @@ static int fill(lua_State *L, void *set, add_fn *fn, const char *what)
 {
 	char kind[TEXT_KIND_MAX];
 	if (lua_istable(L, 1)) {
-		int n = (int)lua_objlen(L, 1);
+		int n = args_length(L, 1, what);
 		for (int i = 1; i <= n; i++) {
 			lua_rawgeti(L, 1, i);
 			if (lua_type(L, -1) != LUA_TSTRING)
@@ -176,7 +177,7 @@ static int fill(lua_State *L, void *set, add_fn *fn, const char *what)
 	size_t len;
 	char *text = loader_push_file(L, path, &len);
 	if (!text)
-		return luaL_error(L, "%s: %s: %s", what, path, strerror(errno));
+		return luaL_error(L, "%s: %s: %s", what, path, loader_strerror(errno));
 	/* A line must not end the file unseen. */
 	if (strlen(text) != len)
 		return luaL_error(L, "%s: %s has a NUL in it, which no text file has", what, path);

@@ -145,7 +145,7 @@ static int verdict_call(lua_State *L)
 	if (lua_gettop(L) > 2)
 		return luaL_error(L, "nsnet.%s takes one reason or one table",
 			verdict_names[copy.verdict]);
-	if (lua_isstring(L, 2)) {
+	if (lua_type(L, 2) == LUA_TSTRING) {
 		verdict_new(L, &copy, 2);
 	} else if (lua_istable(L, 2)) {
 		static const char *const keys[] = {"reason", "style", NULL};
@@ -181,7 +181,7 @@ static int l_redirect(lua_State *L)
 {
 	struct verdict_value v = {.verdict = VERDICT_REDIRECT};
 	const char *text = luaL_checkstring(L, 1);
-	if (addr_parse(&v.target, text))
+	if (strlen(text) != lua_objlen(L, 1) || addr_parse(&v.target, text))
 		return luaL_error(L,
 			"nsnet.redirect: \"%s\" is no IP address with a port, like "
 			"\"127.0.0.1:8080\" or "

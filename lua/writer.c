@@ -10,6 +10,7 @@
 #include <lauxlib.h>
 
 #include "core/base.h"
+#include "lua/args.h"
 
 static void write_cancel(void *arg)
 {
@@ -86,7 +87,7 @@ static const char *push_bytes(lua_State *L, size_t *len)
 	luaL_checktype(L, 2, LUA_TTABLE);
 	luaL_Buffer b;
 	luaL_buffinit(L, &b);
-	int n = (int)lua_objlen(L, 2);
+	int n = args_length(L, 2, "stream:write: the argument");
 	for (int i = 1; i <= n; i++) {
 		lua_rawgeti(L, 2, i);
 		if (lua_type(L, -1) != LUA_TSTRING)

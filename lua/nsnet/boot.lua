@@ -69,7 +69,21 @@ end
 
 local loaded, loading = { nsnet = nsnet }, {}
 
+-- The module's table is a proxy without fields of its own: one set past its metatable would change
+-- what a guard of another script says when it returns nsnet.deny.
+local rawset_any, nsnet_table = rawset, nsnet
+
+function rawset(t, key, value) -- luacheck: ignore
+  if rawequal(t, nsnet_table) then
+    error("nsnet." .. tostring(key) .. " cannot be set; shared state goes in nsnet.state", 2)
+  end
+  return rawset_any(t, key, value)
+end
+
 function require(name) -- luacheck: ignore
+  if type(name) ~= "string" then
+    error("require takes the name of a module, not a " .. type(name), 2)
+  end
   if name == "nsnet" then
     return loaded.nsnet
   end

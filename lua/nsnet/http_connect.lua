@@ -62,6 +62,10 @@ end
 -- options: those of nsnet.proxy.
 function http_connect.dialer(options)
   proxy.check("http_connect.dialer", options)
+  if options.user and options.user:find(":", 1, true) then
+    -- RFC 7617 section 2: the first colon is where the password begins.
+    error("http_connect.dialer: user has a colon, which HTTP cannot carry", 2)
+  end
   return function(network, address, conn)
     if network ~= "tcp" then
       return nil, "HTTP CONNECT: only TCP goes through this proxy", "denied"
