@@ -8,10 +8,14 @@
 #include <linux/seccomp.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "file.h"
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "the filter reads the low half of a system call's argument at offset 0"
@@ -30,44 +34,96 @@
 #error "name this architecture's AUDIT_ARCH values"
 #endif
 
-#define COMPAT_IOCTL 54     /* of i386 and arm alike */
+/* Numbers of i386. arm has ioctl's alike, and neither of the others where it would matter. */
+#define COMPAT_IOCTL 54
+#define COMPAT_SOCKETCALL 102
+#if defined(__aarch64__)
+#define COMPAT_SOCKET 281
+#else
+#define COMPAT_SOCKET 359
+#endif
+#define IO_URING_SETUP 425  /* of every table */
+#define SOCKETCALL_SOCKET 1 /* SYS_SOCKET of <linux/net.h> */
 #define X32_BIT 0x40000000u /* x86-64 only: the x32 table, under the native arch */
+#define NEVER UINT32_MAX    /* no system call's number */
 
 #define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
 #define EQUAL(value, yes, no) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (value), (yes), (no))
 #define SET_IN(bits, yes, no) BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, (bits), (yes), (no))
-#define JUMP(offset) BPF_STMT(BPF_JMP | BPF_JA, (offset))
 #define RETURN(value) BPF_STMT(BPF_RET | BPF_K, (value))
 
-/* The kernel looks at the low 32 bits of an ioctl's request only, so do we. */
-static const struct sock_filter terminal_filter[] = {
+/* The kernel looks at the low 32 bits of an ioctl's request and of a socket's family only, so do
+ * we. strict() fills in the calls that are NEVER made. */
+static struct sock_filter filter[] = {
 	/*  0 */ LOAD(arch),
 	/*  1 */ EQUAL(ARCH_NATIVE, 2, 0),
-	/*  2 */ EQUAL(ARCH_COMPAT, 4, 0),
+	/*  2 */ EQUAL(ARCH_COMPAT, 7, 0),
 	/*  3 */ RETURN(SECCOMP_RET_ERRNO | ENOSYS),
 	/* native */
 	/*  4 */ LOAD(nr),
-	/*  5 */ SET_IN(X32_BIT, 4, 0),
-	/*  6 */ EQUAL(__NR_ioctl, 4, 2),
+	/*  5 */ SET_IN(X32_BIT, 3, 0),
+	/*  6 */ EQUAL(__NR_ioctl, 9, 0),
+	/*  7 */ EQUAL(__NR_socket, 12, 0),
+	/*  8 */ EQUAL(NEVER, 18, 17), /* AT_URING */
+	/*  9 */ RETURN(SECCOMP_RET_ERRNO | ENOSYS),
 	/* 32 bit */
-	/*  7 */ LOAD(nr),
-	/*  8 */ EQUAL(COMPAT_IOCTL, 2, 0),
-	/*  9 */ RETURN(SECCOMP_RET_ALLOW),
-	/* 10 */ RETURN(SECCOMP_RET_ERRNO | ENOSYS),
+	/* 10 */ LOAD(nr),
+	/* 11 */ EQUAL(COMPAT_IOCTL, 4, 0),
+	/* 12 */ EQUAL(COMPAT_SOCKET, 7, 0),
+	/* 13 */ EQUAL(NEVER, 9, 0),   /* AT_COMPAT_SOCKETCALL */
+	/* 14 */ EQUAL(NEVER, 12, 11), /* AT_COMPAT_URING */
+	/* 15 */ RETURN(SECCOMP_RET_ALLOW),
 	/* ioctl */
-	/* 11 */ LOAD(args[1]),
-	/* 12 */ EQUAL(TIOCSTI, 2, 0),
-	/* 13 */ EQUAL(TIOCLINUX, 1, 0),
-	/* 14 */ RETURN(SECCOMP_RET_ALLOW),
-	/* 15 */ RETURN(SECCOMP_RET_ERRNO | EPERM),
+	/* 16 */ LOAD(args[1]),
+	/* 17 */ EQUAL(TIOCSTI, 9, 0),
+	/* 18 */ EQUAL(TIOCLINUX, 8, 0),
+	/* 19 */ RETURN(SECCOMP_RET_ALLOW),
+	/* socket */
+	/* 20 */ LOAD(args[0]),
+	/* 21 */ EQUAL(AF_VSOCK, 3, 0),
+	/* 22 */ EQUAL(AF_QIPCRTR, 2, 3),
+	/* socketcall */
+	/* 23 */ LOAD(args[0]),
+	/* 24 */ EQUAL(SOCKETCALL_SOCKET, 0, 1),
+	/* 25 */ RETURN(SECCOMP_RET_ERRNO | EAFNOSUPPORT),
+	/* 26 */ RETURN(SECCOMP_RET_ALLOW),
+	/* 27 */ RETURN(SECCOMP_RET_ERRNO | EPERM),
 };
+
+enum {
+	AT_URING = 8,
+	AT_COMPAT_SOCKETCALL = 13,
+	AT_COMPAT_URING = 14
+};
+
+/* Closes the calls that make sockets past socket(2): what they ask for lies in memory, where no
+ * filter looks. */
+static void strict(void)
+{
+	filter[AT_URING].k = filter[AT_COMPAT_URING].k = IO_URING_SETUP;
+	filter[AT_COMPAT_SOCKETCALL].k = COMPAT_SOCKETCALL;
+}
+
+/* Whether this kernel has sockets now that lead out of a network namespace, as far as we can
+ * see. Asking for one would load the module. */
+static bool has_stray_families(void)
+{
+	static char list[32768];
+	ssize_t n = file_read("/proc/net/protocols", list, sizeof(list));
+
+	return n < 0 || (size_t)n == sizeof(list) - 1 || strstr(list, "AF_VSOCK") ||
+		strstr(list, "QIPCRTR");
+}
 
 static int install_filter(void)
 {
 	const struct sock_fprog program = {
-		.len = sizeof(terminal_filter) / sizeof(terminal_filter[0]),
-		.filter = (struct sock_filter *)terminal_filter,
+		.len = sizeof(filter) / sizeof(filter[0]),
+		.filter = filter,
 	};
+
+	if (has_stray_families())
+		strict();
 
 	/* SPEC_ALLOW: the filter guards no secret in this process, so it need not
 	 * pay for speculation barriers in every command (kernels before 5.16). */

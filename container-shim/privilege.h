@@ -8,7 +8,10 @@
  *
  * Always: no new privileges by exec, no typing into the terminal (TIOCSTI,
  * TIOCLINUX: the shell outside would run it), no system call by a table whose
- * numbers we do not know. Unless @keep_caps: no capability, now or by any exec.
+ * numbers we do not know, no socket of a family that leads out of a network
+ * namespace (AF_VSOCK, AF_QIPCRTR). Where the kernel has such a family now, neither
+ * io_uring nor socketcall(2) of 32-bit programs, whose sockets no filter sees.
+ * Unless @keep_caps: no capability, now or by any exec.
  * With @keep_bound CAP_NET_RAW stays in the bounding set, where it gives nothing:
  * else an exec of ping(8), which carries it as a file capability, is refused on
  * a mount that honors those (capabilities(7)).

@@ -7,10 +7,13 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -75,6 +78,82 @@ static void refuses_it_whatever_the_high_bits(void **state)
 {
 	(void)state;
 	assert_int_equal(in_namespace(refuses_with_high_bits, false), 0);
+}
+
+/* --- socket families that no network namespace holds --- */
+
+/* A flag that socket(2) refuses before it looks at the family: what a filter says comes first. */
+#define BAD_TYPE 0x100
+
+static int refuses_families(void)
+{
+	static const int closed[] = {AF_VSOCK, AF_QIPCRTR};
+	static const int open[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK, AF_PACKET, AF_VSOCK - 1,
+		AF_VSOCK + 1};
+
+	for (size_t i = 0; i < sizeof(closed) / sizeof(closed[0]); i++)
+		for (unsigned long high = 0; high < 2; high++)
+			if (syscall(SYS_socket, closed[i] | high << 32, BAD_TYPE, 0) != -1 ||
+				errno != EAFNOSUPPORT)
+				return closed[i];
+	for (size_t i = 0; i < sizeof(open) / sizeof(open[0]); i++)
+		if (syscall(SYS_socket, open[i], BAD_TYPE, 0) != -1 || errno != EINVAL)
+			return open[i];
+	return socket(AF_INET, SOCK_STREAM, 0) == -1 || socket(AF_UNIX, SOCK_STREAM, 0) == -1;
+}
+
+static void refuses_families_without_namespaces(void **state)
+{
+	(void)state;
+	assert_int_equal(in_namespace(refuses_families, false), 0);
+	assert_int_equal(in_namespace(refuses_families, true), 0);
+}
+
+/* io_uring makes sockets (IORING_OP_SOCKET) that no filter sees. 0 entries are EINVAL. */
+static int uring_errno(void)
+{
+	return syscall(425 /* io_uring_setup */, 0, NULL) == -1 ? errno : 0;
+}
+
+/* Runs @probe where the kernel says that it has these @protocols (/proc/net/protocols). */
+static int on_a_kernel_with(const char *protocols, int (*probe)(void))
+{
+	char dir[] = "/tmp/net.XXXXXX", path[64];
+	FILE *file;
+	int status;
+	pid_t pid;
+
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/protocols", dir);
+	file = fopen(path, "w");
+	assert_true(file && fputs(protocols, file) >= 0 && fclose(file) == 0);
+	pid = fork();
+	if (pid == 0) {
+		struct ids ids = userns_ids();
+		const char *what;
+
+		signal(SIGSEGV, SIG_DFL);
+		/* The directory: a mount on a file in it does not last. */
+		if (userns_unshare() || userns_map(&ids, false) ||
+			mount(dir, "/proc/self/net", NULL, MS_BIND, NULL) == -1)
+			_exit(100);
+		_exit(privilege_drop(false, false, &what) ? 99 : probe());
+	}
+	assert_true(pid != -1 && waitpid(pid, &status, 0) == pid);
+	unlink(path);
+	rmdir(dir);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void leaves_io_uring_where_there_are_none(void **state)
+{
+	int outside = uring_errno(); /* EPERM if kernel.io_uring_disabled says so */
+
+	(void)state;
+	assert_int_not_equal(outside, 0);
+	assert_int_equal(on_a_kernel_with("TCP x\n", uring_errno), outside);
+	assert_int_equal(on_a_kernel_with("AF_VSOCK x\n", uring_errno), EPERM);
+	assert_int_equal(on_a_kernel_with("TCP x\nQIPCRTR x\n", uring_errno), EPERM);
 }
 
 static int allows_others(void)
@@ -159,6 +238,50 @@ static int by_the_32_bit_table(void)
 	return int80(IOCTL, 0, FIONREAD, 0) == -EPERM ? 4 : 0;
 }
 
+/* Arguments of socketcall(2) lie in memory, which a filter cannot read: it sees only that one
+ * wants a socket. A pointer of 0 is EFAULT. */
+static int families_by_the_32_bit_table(void)
+{
+	enum {
+		SOCKETCALL = 102,
+		SOCKET = 359
+	};
+
+	if (int80(SOCKET, AF_VSOCK, BAD_TYPE, 0) != -EAFNOSUPPORT)
+		return 1;
+	if (int80(SOCKET, AF_INET, BAD_TYPE, 0) != -EINVAL)
+		return 2;
+	if (int80(SOCKETCALL, 2 /* bind */, 0, 0) != -EFAULT)
+		return 3;
+	return (int)-int80(SOCKETCALL, 1 /* socket */, 0, 0);
+}
+
+static void refuses_families_by_the_32_bit_table_too(void **state)
+{
+	int status = on_a_kernel_with("AF_VSOCK x\n", families_by_the_32_bit_table);
+
+	(void)state;
+	if (status == -1)
+		skip();
+	assert_int_equal(status, EAFNOSUPPORT);
+	assert_int_equal(on_a_kernel_with("TCP x\n", families_by_the_32_bit_table), EFAULT);
+}
+
+static int uring_by_the_32_bit_table(void)
+{
+	return (int)-int80(425, 0, 0, 0);
+}
+
+static void refuses_io_uring_by_the_32_bit_table_too(void **state)
+{
+	int status = on_a_kernel_with("AF_VSOCK x\n", uring_by_the_32_bit_table);
+
+	(void)state;
+	if (status == -1)
+		skip();
+	assert_int_equal(status, EPERM);
+}
+
 static void refuses_x32(void **state)
 {
 	(void)state;
@@ -181,11 +304,15 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(refuses_typing_into_the_terminal),
 		cmocka_unit_test(refuses_it_whatever_the_high_bits),
+		cmocka_unit_test(refuses_families_without_namespaces),
+		cmocka_unit_test(leaves_io_uring_where_there_are_none),
 		cmocka_unit_test(allows_everything_else),
 		cmocka_unit_test(gives_up_every_capability),
 #if defined(__x86_64__)
 		cmocka_unit_test(refuses_x32),
 		cmocka_unit_test(refuses_it_by_the_32_bit_table_too),
+		cmocka_unit_test(refuses_families_by_the_32_bit_table_too),
+		cmocka_unit_test(refuses_io_uring_by_the_32_bit_table_too),
 #endif
 	};
 
