@@ -192,7 +192,7 @@ $(B)/flags: FORCE
 # --- tests ---------------------------------------------------------------------------------------
 
 test: programs specs ## unit tests, end-to-end tests and lint (deps-test installs what they use)
-	$(Q)$(RUN) $(UNIT) $(E2E) spec/lint/lint.lua
+	$(Q)$(RUN) $(UNIT) $(E2E) -t 1500 spec/lint/lint.lua
 # A part of another module, or only itself in a running program: MODULE:THE-SPEC-THAT-PROVES-IT.
 ELSEWHERE = asktcp:core/resolver askudp:core/resolver attach:e2e/attach ctl:e2e/control \
 	detour:core/conn dns:e2e/dns inbox:core/stack outbox:core/stack relay:core/conn rules:e2e/reload
@@ -211,7 +211,7 @@ valgrind: ## unit and end-to-end tests under valgrind
 run-all: programs specs
 	$(Q)$(RUN) $(UNIT) $(E2E)
 lint: ## layers, headers, sizes, format, clang-tidy, luacheck
-	$(Q)$(RUN) spec/lint/lint.lua
+	$(Q)$(RUN) -t 1500 spec/lint/lint.lua
 format: ## rewrite the C sources in the house style
 	$(Q)clang-format -i $(wildcard core/*.[ch] core/lwip/*.h core/lwip/arch/*.h lua/*.[ch] \
 		container-shim/*.[ch] spec/*/*.[ch])

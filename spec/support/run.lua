@@ -1,5 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- run.lua [-t SECONDS] [-w COMMAND] SUITE... - run test suites one after another and sum up.
+-- run.lua [-w COMMAND] [-t SECONDS] SUITE... - run test suites one after another and sum up.
+--
+-- -t is the bound of each suite that follows it, up to the next -t; 600 without one.
 --
 -- A suite is a cmocka program (behind the words of COMMAND: valgrind, say), a fuzz target
 -- NAME_fuzz, NAME_spec.lua (run by busted under LuaJIT), or another .lua file. Each speaks TAP. A
@@ -8,7 +10,7 @@
 -- `N passed, N failed`, followed by `, N skipped` if any; the status is 0 if none failed.
 
 local limit, wrapper = 600, ""
-local suites = {}
+local suites, bounds = {}, {} -- bounds[i] is that of suites[i], in seconds
 do
   local i = 1
   while arg[i] do
@@ -20,6 +22,7 @@ do
       i = i + 1
     else
       suites[#suites + 1] = arg[i]
+      bounds[#suites] = limit
     end
     i = i + 1
   end
@@ -42,9 +45,9 @@ local function command_of(suite)
 end
 
 -- Returns what the suite printed and its wait status as the shell tells it: 128 + n for a signal.
-local function execute(suite)
+local function execute(suite, bound)
   local command = ("timeout -k 5 %d env %s 2>&1 </dev/null; echo \"status=$?\"")
-    :format(limit, command_of(suite))
+    :format(bound, command_of(suite))
   local pipe = assert(io.popen(command, "r"))
   local text = pipe:read("*a")
   pipe:close()
@@ -71,10 +74,10 @@ local function count(output)
 end
 
 -- What is wrong with a suite beyond the failures that it reported itself, or nil.
-local function complaint(result, status)
+local function complaint(result, status, bound)
   local seen = result.passed + result.failed + result.skipped
   if status == 124 or status == 137 then
-    return ("not finished after %d s"):format(limit)
+    return ("not finished after %d s"):format(bound)
   elseif status > 128 then
     return ("killed by signal %d"):format(status - 128)
   elseif not result.planned then
@@ -109,11 +112,11 @@ local function report(suite, result, wrong, output, seconds)
   io.stdout:flush()
 end
 
-for _, suite in ipairs(suites) do
+for i, suite in ipairs(suites) do
   local start = os.time()
-  local output, status = execute(suite)
+  local output, status = execute(suite, bounds[i])
   local result = count(output)
-  local wrong = complaint(result, status)
+  local wrong = complaint(result, status, bounds[i])
   if wrong then
     result.failed = result.failed + 1
   end

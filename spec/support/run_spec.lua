@@ -11,7 +11,7 @@ describe("the test runner", function()
     local command = { "cd '" .. root .. "' && chmod +x * && cd - >/dev/null &&" }
     command[#command + 1] = "luajit spec/support/run.lua " .. options
     for _, name in ipairs(names) do
-      command[#command + 1] = "'" .. root .. "/" .. name .. "'"
+      command[#command + 1] = name:match("^%-") and name or "'" .. root .. "/" .. name .. "'"
     end
     local pipe = assert(io.popen(table.concat(command, " ") .. " 2>&1; echo $?", "r"))
     local lines = {}
@@ -84,6 +84,14 @@ describe("the test runner", function()
   it("fails a suite that outlives its time", function()
     local lines, status = run_one("echo 1..1; echo ok 1 - x; exec sleep 60", "-t 1")
     assert_ends(lines, status, "1 passed, 1 failed", 1)
+    assert.is_true(has(lines, "not finished after 1 s"))
+  end)
+
+  it("gives each suite the last bound before it", function()
+    local slow = "#!/bin/sh\necho 1..1; echo ok 1 - x; sleep 2\n"
+    local lines, status = run("", { a = slow, b = slow, c = slow }, { "a", "-t 1", "b", "-t 9", "c" })
+    assert_ends(lines, status, "3 passed, 1 failed", 1)
+    assert.is_true(has(lines, "/b "))
     assert.is_true(has(lines, "not finished after 1 s"))
   end)
 
