@@ -89,7 +89,8 @@ describe("the test runner", function()
 
   it("gives each suite the last bound before it", function()
     local slow = "#!/bin/sh\necho 1..1; echo ok 1 - x; sleep 2\n"
-    local lines, status = run("", { a = slow, b = slow, c = slow }, { "a", "-t 1", "b", "-t 9", "c" })
+    local lines, status = run("", { a = slow, b = slow, c = slow },
+      { "a", "-t 1", "b", "-t 9", "c" })
     assert_ends(lines, status, "3 passed, 1 failed", 1)
     assert.is_true(has(lines, "/b "))
     assert.is_true(has(lines, "not finished after 1 s"))
