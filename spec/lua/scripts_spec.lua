@@ -20,3 +20,24 @@ describe("the tests of", function()
     end
   end
 end)
+
+describe("scripts/README.md", function()
+  it("tells of every finished script, and each has a test", function()
+    local text = files.read("scripts/README.md")
+    local scripts, rows, count = {}, {}, 0
+    for _, path in ipairs(files.list(".")) do
+      local name = path:match("^scripts/([%w_]+%.lua)$")
+      if name then
+        count = count + 1
+        scripts[name] = true
+        assert.is_truthy(files.read("spec/scripts/" .. name:gsub("%.lua$", "_test.lua")), name)
+      end
+    end
+    for name, link in text:gmatch("\n| %[([^%]]+)%]%(([^)]+)%) |") do
+      assert.equal(name, link)
+      rows[name] = true
+    end
+    assert.same(scripts, rows)
+    assert.is_true(count >= 13)
+  end)
+end)
