@@ -159,7 +159,8 @@ static int listen_in(struct control *c, const char *dir)
 	if (rc < 0)
 		return rc;
 	sweep(dir);
-	if (fstat(c->fd, &st) == -1)
+	/* Before bind(2), on Linux: the mode of the file it makes, from its first moment. */
+	if (fchmod(c->fd, 0600) == -1 || fstat(c->fd, &st) == -1)
 		return -errno;
 	if (snprintf(bound, sizeof(bound), "%s/.%d-%lu", dir, (int)getpid(),
 		    (unsigned long)st.st_ino) >= (int)sizeof(bound))

@@ -160,6 +160,8 @@ static void lives_in_a_directory_that_is_ours_alone(void **state)
 	(void)state;
 	assert_int_equal(lstat(t.dir, &st), 0);
 	assert_int_equal(st.st_mode, S_IFDIR | 0700);
+	assert_int_equal(lstat(t.control.path, &st), 0);
+	assert_int_equal(st.st_mode, S_IFSOCK | 0600);
 	assert_memory_equal(t.control.path, t.dir, strlen(t.dir));
 	control_close(&t.control);
 	assert_int_equal(access(t.control.path, F_OK), -1);
