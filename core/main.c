@@ -147,7 +147,7 @@ static int run_attached(struct options *o, const struct inherit *inherit)
 static int run_command(struct options *o, const struct inherit *inherit)
 {
 	/* A --src does not move the command's address, though it looks so. */
-	static const char *const tools[] = {"name", "sni", "http-host", "src", "inbound",
+	static const char *const tools[] = {"name", "sni", "http-host", "process", "src", "inbound",
 		"coverage", NULL};
 	const struct subcommand *s = o->argc && !o->separated ? subcommand(o->argv[0]) : NULL;
 	int rc;

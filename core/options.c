@@ -146,8 +146,7 @@ static const struct row rows[] = {
 	HEADING("Logs"),
 	TEXT(0, "log", "FILE", "a line for each connection; - for stderr, fd:N for a descriptor",
 		log),
-	TEXT(0, "log-json", "FILE", "the same in JSON lines, as core/LOG.md describes them",
-		log_json),
+	TEXT(0, "log-json", "FILE", "the same in JSON lines; core/LOG.md describes them", log_json),
 	FLAG(0, "summary", "what it all came to, at the end and on SIGUSR1", summary),
 	TEXT(0, "learn", "FILE", "write rules that allow what was seen, and nothing else", learn),
 	TEXT(0, "metrics", "PATH", "counters for Prometheus: HTTP at a new unix socket", metrics),
@@ -164,6 +163,7 @@ static const struct row rows[] = {
 	TEXT(0, "name", "NAME", "what the command was told the address is of", name),
 	TEXT(0, "sni", "NAME", "it begins with TLS and names this server", sni),
 	TEXT(0, "http-host", "NAME", "it begins with HTTP and names this host", http_host),
+	TEXT(0, "process", "NAME", "who does: a short name, or an executable's path", process),
 	TEXT(0, "src", "ADDR[:PORT]", "who connects [the command]", src),
 	FLAG(0, "inbound", "and calls from outside, as with -p", inbound),
 

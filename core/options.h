@@ -70,8 +70,9 @@ struct options {
 	bool insecure_perms; /* run scripts that others can write */
 	bool no_sandbox;     /* do not lock up the program after the start */
 	bool coverage;       /* of the subcommand test */
-	const char *name, *sni, *http_host, *src; /* of the subcommand explain; NULL = none */
-	bool inbound;                             /* likewise */
+	/* Of the subcommand explain; NULL = none. */
+	const char *name, *sni, *http_host, *process, *src;
+	bool inbound; /* likewise */
 
 	size_t max_conns, max_flows;
 	size_t memory_mb; /* for data in flight */

@@ -102,6 +102,7 @@ int tools_explain(struct options *o)
 	e.name = o->name;
 	e.sni = o->sni;
 	e.http_host = o->http_host;
+	e.process = o->process;
 	e.src = o->src;
 	e.inbound = o->inbound;
 	e.unnamed = o->publish_auto;

@@ -330,8 +330,13 @@ int explain(const struct explain_options *o)
 		e.trial.name = o->name ? strdup(o->name) : NULL;
 		e.trial.flow.inbound = o->inbound;
 		e.trial.flow.named = e.forward || (o->inbound && !o->unnamed);
-		ask(&e);
-		status = tell(&e);
+		if (o->process && trial_process(&e.trial, o->process)) {
+			status = usage("--process", o->process,
+				"give a short name of at most 15 bytes, or an executable's path");
+		} else {
+			ask(&e);
+			status = tell(&e);
+		}
 		trial_fini(&e.trial);
 	}
 	stage_fini(&e.stage);

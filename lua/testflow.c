@@ -133,8 +133,8 @@ static void ask_inbound(lua_State *L, struct ask *a, bool found)
 	a->named = !found;
 }
 
-/* ask(play, network, dst, src or nil, name or nil, inbound or nil): a flow's number. @inbound is
- * "named" or "found". */
+/* ask(play, network, dst, src or nil, name or nil, inbound or nil, process or nil): a flow's
+ * number. @inbound is "named" or "found". */
 static int l_ask(lua_State *L)
 {
 	static const char *const networks[] = {"tcp", "udp", "icmp", NULL};
@@ -152,12 +152,18 @@ static int l_ask(lua_State *L)
 	const char *name = luaL_optstring(L, 5, NULL);
 	if (name && dname_normalise(a.name, name, strlen(name)) < 0)
 		return luaL_error(L, "name=\"%s\" is no name", name);
+	const char *process = luaL_optstring(L, 7, NULL);
 	if (!lua_isnoneornil(L, 6))
 		ask_inbound(L, &a, !strcmp(luaL_checkstring(L, 6), "found"));
 	struct op *op = op_new(L, "a connection", ask_run, push_id);
 	struct testflow *f = calloc(1, sizeof(*f));
 	struct ask *copy = malloc(sizeof(*copy));
-	if (!f || !copy || (name && stage_learn(&p->stage, &a.key.dst, name))) {
+	bool good = f && copy && !(name && stage_learn(&p->stage, &a.key.dst, name));
+	if (good) {
+		trial_init(&f->trial, &p->stage, on_trial, f);
+		good = !process || !trial_process(&f->trial, process);
+	}
+	if (!good) {
 		free(copy);
 		free(op);
 		free(f);
@@ -167,7 +173,6 @@ static int l_ask(lua_State *L)
 	op->bytes = (char *)copy;
 	f->id = ++op->t->next_id;
 	f->play = p;
-	trial_init(&f->trial, &p->stage, on_trial, f);
 	f->trial.name = name ? strdup(a.name) : NULL;
 	list_init(&f->link);
 	list_add_tail(&p->flows, &f->link);

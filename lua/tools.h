@@ -33,6 +33,7 @@ struct explain_options {
 	const char *name;      /* what the command was told the address is of; NULL = nothing */
 	const char *sni;       /* NULL = nothing is said */
 	const char *http_host; /* likewise */
+	const char *process;   /* who asks, "curl" or "/usr/bin/curl"; NULL = not known */
 	const char *src;       /* who asks, "10.0.0.1:4000" or without a port; NULL = the command */
 	bool inbound;          /* @src, outside, calls @address, inside, as with -p */
 	bool unnamed;          /* likewise, as with -p auto: the default has a say */

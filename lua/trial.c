@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "core/base.h"
+#include "core/process.h"
 #include "lua/connection.h"
 #include "lua/rules.h"
 
@@ -131,6 +132,8 @@ void trial_fini(struct trial *t)
 	trial_end(t, FLOW_CAUSE_ABORTED);
 	if (t->asked)
 		flow_remove(&t->flow);
+	else
+		process_put(t->flow.process);
 	for (size_t i = 0; i < t->notes; i++) {
 		free(t->note[i].where);
 		free(t->note[i].reason);
@@ -215,6 +218,26 @@ static void trial_abort(struct flow *f, enum flow_cause cause)
 	trial_end(t, cause);
 	if (waits)
 		trial_rest(t);
+}
+
+int trial_process(struct trial *t, const char *text)
+{
+	const char *slash = strrchr(text, '/');
+	const char *name = slash ? slash + 1 : text;
+	size_t n = strlen(name);
+	if (!n || (slash && *text != '/') || (!slash && n >= PROCESS_NAME_MAX))
+		return -EINVAL;
+	struct process *p = calloc(1, sizeof(*p));
+	if (!p)
+		return -ENOMEM;
+	p->holds = 1;
+	p->pid = TRIAL_PID;
+	memcpy(p->name, name, n < PROCESS_NAME_MAX ? n : PROCESS_NAME_MAX - 1);
+	p->exe = slash ? strdup(text) : NULL;
+	process_put(t->flow.process);
+	t->flow.process = p;
+	t->flow.sought = true;
+	return 0;
 }
 
 int trial_ask(struct trial *t, const struct flow_key *key)

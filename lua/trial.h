@@ -54,11 +54,16 @@ struct trial {
 
 #define TRIAL_HELD_MAX 65536 /* = HOOK_FIRST_BYTES_MAX */
 #define TRIAL_READ_SECONDS 30.
+#define TRIAL_PID 4711 /* of the process that a trial has */
 
 /* A flow on @s that was not asked about yet. @fn is called at the end of steps that wait. */
 void trial_init(struct trial *t, struct stage *s, trial_fn *fn, void *arg);
 /* Ends the flow if it lives (on_close runs), and frees what the trial owns. */
 void trial_fini(struct trial *t);
+
+/* Before trial_ask(): the flow is of the program @text, a short name or the path of an executable,
+ * as in process=. 0; -EINVAL: it is neither; -ENOMEM. */
+int trial_process(struct trial *t, const char *text);
 
 /* Lets the flow appear: proto, dst, src (v 0: the child's usual; port 0: another each time). If
  * t->flow.inbound was set before, it is a call from outside: dst is the caller, src whom he calls

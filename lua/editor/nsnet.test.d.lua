@@ -18,6 +18,7 @@
 ---@field dns? string the same
 ---@field sni? string
 ---@field http_host? string
+---@field process? string who makes it: "curl", or "/usr/bin/curl"
 ---@field first? string the bytes that the command says first
 ---@field inbound? boolean a call from outside: src is the caller, dst is inside
 ---@field auto? boolean through a port that -p auto found
@@ -27,6 +28,7 @@
 ---@field dst string
 ---@field src? string
 ---@field name? string
+---@field process? string
 ---@field inbound? boolean
 ---@field auto? boolean
 

@@ -143,8 +143,12 @@ end
 local OPTIONS = {
   dst = "string", src = "string", name = "string", dns = "string", sni = "string",
   http_host = "string", first = "string", network = "string", inbound = "boolean",
-  auto = "boolean",
+  auto = "boolean", process = "string",
 }
+
+local function is_process(text)
+  return text:find "^/.*[^/]$" or (text:find "^[^/]+$" and #text <= 15)
+end
 
 -- Returns the network.
 local function check_options(network, options, what)
@@ -157,6 +161,8 @@ local function check_options(network, options, what)
     check.misuse('%s needs network="udp" or "icmp"; tcp is rules:connect', what)
   elseif options.auto and not options.inbound then
     check.misuse("%s: auto= belongs to inbound=true", what)
+  elseif options.process and not is_process(options.process) then
+    check.misuse("%s: process= is a short name of at most 15 bytes, or an executable's path", what)
   end
   return network or options.network
 end
@@ -166,7 +172,7 @@ function flow.new(play, network, options, what)
   local started = native.now()
   local inbound = options.inbound and (options.auto and "found" or "named") or nil
   local id = native.ask(play, network, options.dst, options.src, options.name or options.dns,
-    inbound)
+    inbound, options.process)
   local self = setmetatable({ flow_id = id, elapsed_s = native.now() - started }, Connection)
   refresh(self)
   local first = first_of(options)

@@ -188,6 +188,28 @@ nsnet.rules { { name = "n", domain = ".a.example", port = 443, nsnet.allow } }]]
     assert.equal(0, status)
   end)
 
+  it("takes the program that connects", function()
+    local code = [[nsnet.rules { { process = "curl", nsnet.deny "a" },
+      { process = "/usr/bin/wget", nsnet.deny "b" } }
+nsnet.on_connect(function(conn)
+  if conn.process and conn.process.exe == "/opt/a-very-long-program" then
+    return nsnet.deny(conn.process.name)
+  end
+end)]]
+    for args, want in pairs { ["curl"] = "a", ["/usr/bin/curl"] = "a", ["/usr/bin/wget"] = "b",
+      ["wget"] = false, ["/opt/a-very-long-program"] = "a-very-long-pro" } do
+      local output, status = run(code, "tcp 192.0.2.1:80 --process " .. args)
+      assert.equal(want and 1 or 0, status, output)
+      assert.is_truthy(not want or output:find(": " .. want .. "\n", 1, true), output)
+    end
+    assert.equal(0, select(2, run(code, "tcp 192.0.2.1:80")))
+    for _, name in ipairs { "bin/curl", "''", "/usr/bin/", "a-name-too-long-" } do
+      local output, status = run("", "tcp 192.0.2.1:80 --process " .. name)
+      assert.is_truthy(output:find("^nsnet%-host: explain: %-%-process"), output)
+      assert.equal(2, status)
+    end
+  end)
+
   it("takes who connects, and calls from outside", function()
     local code = [[nsnet.default(nsnet.deny)
 nsnet.rules { { name = "caller", inbound = true, cidr = "203.0.113.0/24", nsnet.deny } }

@@ -25,6 +25,25 @@ describe("nsnet-host test", function()
     scratch.remove(root)
   end)
 
+  it("has the process that connects", function()
+    passes([[
+      local c = rules:connect { dst = "192.0.2.1:80", process = "/usr/bin/curl" }
+      t.eq(t.allowed(c, "rules.lua:2").limits.down, 1000)
+      t.denied(rules:connect { dst = "192.0.2.1:80", process = "wget" }, "no wget")
+      t.denied(rules:flow { network = "udp", dst = "192.0.2.1:80", process = "wget" }, "no wget")
+      t.eq(t.allowed(rules:connect { dst = "192.0.2.1:80" }, "default").limits.down, nil)
+      for _, name in ipairs { "bin/curl", "", "/usr/bin/", "a-name-too-long-" } do
+        t.raises(function()
+          rules:connect { dst = "192.0.2.1:80", process = name }
+        end, "process= is a short name of at most 15 bytes, or an executable's path")
+      end]], [[
+nsnet.rules { { name = "no wget", process = "wget", nsnet.deny } }
+nsnet.on_connect({ process = "curl" }, function(conn)
+  conn:limit { down = 1000 }
+  if conn.process.exe == "/usr/bin/curl" then return nsnet.allow end
+end)]])
+  end)
+
   it("has calls from outside", function()
     passes([[
       local c = rules:connect { inbound = true, src = "203.0.113.9:4000", dst = "10.0.0.1:8080" }
