@@ -16,6 +16,18 @@ struct ruleset *ruleset_of(lua_State *L)
 	return container_of(vm_of(L), struct ruleset, vm);
 }
 
+/* Where the function at @fn is written; of one of ours, where the script hands it over. */
+static const char *written_at(lua_State *L, int fn, char *text)
+{
+	char call[TEXT_WHERE_MAX];
+	text_function(L, fn, text);
+	if (strchr(text, ':') && strncmp(text, "nsnet.", 6) != 0)
+		return text;
+	if (strchr(text_where(L, 1, call), ':'))
+		strcpy(text, call);
+	return text;
+}
+
 struct handler *ruleset_add(lua_State *L, struct handlers *hs, int filter, int fn, const char *name,
 	const char *where)
 {
@@ -38,7 +50,7 @@ struct handler *ruleset_add(lua_State *L, struct handlers *hs, int filter, int f
 		hs->v = v;
 		hs->cap = cap;
 	}
-	char *copy = strdup(where ? where : text_function(L, fn, text));
+	char *copy = strdup(where ? where : written_at(L, fn, text));
 	uint64_t *hits = calloc(1, sizeof(*hits));
 	if (!copy || !hits) {
 		free(copy);

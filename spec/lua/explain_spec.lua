@@ -34,6 +34,13 @@ nsnet.rules { { name = "a", port = 80, nsnet.allow },
 ]], "tcp 192.0.2.1:25")
   end)
 
+  it("tells where functions of ours were handed over", function()
+    tells("on_connect -e:1 no opinion\non_connect -e:2 no opinion\nguard of host 192.0.2.1 open\n"
+      .. "allow by default\ngoes to 192.0.2.1:80\n", 0,
+      "nsnet.on_connect({ observe = true }, nsnet.log.conn)\nnsnet.on_connect(print)",
+      "tcp 192.0.2.1:80")
+  end)
+
   it("tells where it goes", function()
     local code = [[nsnet.rules { { cidr = "192.0.2.1", port = 80,
       nsnet.redirect("127.0.0.1:8080", { host_loopback = true }) } }]]
