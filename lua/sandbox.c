@@ -110,6 +110,11 @@ bool sandbox_saw_process(lua_State *L)
 
 int sandbox_compile(lua_State *L, const char *text, size_t len, const char *chunk)
 {
+	if (len && text[0] == LUA_SIGNATURE[0]) {
+		lua_pushfstring(L, "%s: this is compiled code; give the text that it was made of",
+			*chunk == '@' || *chunk == '=' ? chunk + 1 : "load");
+		return LUA_ERRSYNTAX;
+	}
 	/* A false alarm costs a lock of the host, see sandbox_saw_process(). */
 	if (memmem(text, len, "process", 7)) {
 		lua_pushboolean(L, true);

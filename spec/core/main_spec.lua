@@ -9,7 +9,7 @@ describe("nsnet-host", function()
   local function run(args)
     local command = ("timeout -k 2 30 '%s/nsnet-host' %s 2>&1; echo $?"):format(build, args)
     local output = files.run(command)
-    local text, status = output:match("^(.*)(%d+)\n$")
+    local text, status = output:match("^(.-)(%d+)\n$")
     return text, tonumber(status)
   end
 
@@ -21,6 +21,9 @@ describe("nsnet-host", function()
     text, status = run("--check")
     assert.equal(2, status)
     assert.is_truthy(text:find("name a script", 1, true), text)
+    text, status = run("--check -e \"$(printf '\\033LJ')\"")
+    assert.equal(70, status)
+    assert.is_truthy(text:find("nsnet-host: -e: this is compiled code", 1, true), text)
   end)
 
   it("refuses options of its tools that would not be heeded", function()
