@@ -69,6 +69,7 @@ static enum vm_outcome chain_call(struct connection *c, const struct handler *h,
 	(*t)->blocking = blocking;
 	(*t)->spent = blocking ? &c->spent : NULL;
 	(*t)->flow = c->flow;
+	(*t)->where = h->rules ? h->rules->rule[c->rule - 1].where : h->where;
 	(*t)->owned = &c->streams;
 	(*t)->done = done;
 	(*t)->arg = c;

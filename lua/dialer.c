@@ -157,6 +157,7 @@ static int dialer_run(struct connection *c, int ref)
 	t->blocking = true;
 	t->spent = &c->spent;
 	t->flow = c->flow;
+	t->where = c->asked->where;
 	t->owned = &c->streams;
 	t->done = dialer_done;
 	t->arg = c;

@@ -85,6 +85,7 @@ static enum verdict greeter_ask(struct connection *c, const struct handler *h, s
 	t->blocking = true;
 	t->spent = &c->spent;
 	t->flow = c->flow;
+	t->where = h->where;
 	t->owned = &c->streams;
 	t->done = greeting_done;
 	t->arg = c;

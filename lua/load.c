@@ -276,6 +276,7 @@ static bool start_one(struct ruleset *rs, const struct handler *h, ev_timer *lim
 		return false;
 	++*h->hits;
 	t->blocking = limit;
+	t->where = h->where;
 	t->owned = &rs->own;
 	t->done = start_done;
 	t->arg = &s;
@@ -343,6 +344,7 @@ void lua_host_exit(struct lua_host *h, int status)
 		if (!t)
 			return;
 		++*rs->exits.v[i].hits;
+		t->where = rs->exits.v[i].where;
 		lua_rawgeti(t->co, LUA_REGISTRYINDEX, rs->exits.v[i].ref);
 		lua_pushinteger(t->co, status);
 		if (vm_start(t, 1) == VM_DONE)

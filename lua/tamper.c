@@ -65,6 +65,7 @@ static int tamper_one(struct connection *c, const struct handler *h, struct tamp
 		return -ENOMEM;
 	++*h->hits;
 	t->flow = c->flow;
+	t->where = h->where;
 	call->co = t->co;
 	call->ref = h->ref;
 	if (vm_protect(vm, tamper_arguments, call)) {

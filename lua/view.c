@@ -261,6 +261,7 @@ bool view_ask(struct ruleset *rs, enum hook_dir dir, struct packet *p)
 			return view_error(rs);
 		++*h->hits;
 		t->budget_ms = 2;
+		t->where = h->where;
 		view->p = p;
 		view->dir = dir;
 		lua_rawgeti(t->co, LUA_REGISTRYINDEX, h->ref);

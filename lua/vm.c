@@ -285,13 +285,14 @@ struct describe {
 	char *trace; /* malloc'd */
 };
 
-/* "file:line: " of the innermost function of @co that is Lua's. */
-static void describe_where(lua_State *co, char *text, size_t len)
+/* "file:line: " of the innermost function of @t that is Lua's. One that ended with a call, as in
+ * "return nsnet.redirect(x)", is not on the stack any more: then of the one it began with. */
+static void describe_where(const struct task *t, char *text, size_t len)
 {
 	lua_Debug ar;
-	text[0] = 0;
-	for (int level = 0; lua_getstack(co, level, &ar); level++) {
-		if (lua_getinfo(co, "Sl", &ar) && ar.currentline > 0 &&
+	snprintf(text, len, "%s%s", t->where ? t->where : "", t->where ? ": " : "");
+	for (int level = 0; lua_getstack(t->co, level, &ar); level++) {
+		if (lua_getinfo(t->co, "Sl", &ar) && ar.currentline > 0 &&
 			strncmp(ar.source, "=nsnet.", 7) != 0) {
 			snprintf(text, len, "%s:%d: ", ar.short_src, ar.currentline);
 			return;
@@ -314,7 +315,7 @@ static int describe(lua_State *L)
 {
 	struct describe *d = lua_touserdata(L, 1);
 	lua_State *co = d->t->co;
-	char where[LUA_IDSIZE + 16], other[64];
+	char where[LUA_IDSIZE + 16] = "", other[64];
 	const char *text = d->message;
 	if (!text && lua_type(co, -1) == LUA_TSTRING)
 		text = lua_tostring(co, -1);
@@ -323,9 +324,8 @@ static int describe(lua_State *L)
 			luaL_typename(co, -1));
 		text = other;
 	}
-	where[0] = 0;
 	if (!has_position(text))
-		describe_where(co, where, sizeof(where));
+		describe_where(d->t, where, sizeof(where));
 	snprintf(d->text, sizeof(d->text), "%s%s", where, text);
 	luaL_traceback(L, co, NULL, 0);
 	d->trace = strdup(lua_tostring(L, -1));

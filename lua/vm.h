@@ -46,6 +46,7 @@ struct task {
 	lua_State *co;
 	int ref;
 	const char *what;        /* "on_connect": static */
+	const char *where;       /* "rules.lua:12" of its function, or NULL: lent */
 	bool blocking;           /* may wait */
 	unsigned budget_ms;      /* for one entry */
 	unsigned *spent;         /* ticks of all entries for whom it serves, or NULL: not limited */
