@@ -46,8 +46,8 @@ static void first_bytes_decide(void **state)
 	assert_int_equal(show(&r, &f, "\x16\x03", true), VERDICT_ALLOW);
 	rig_end(&r, &f, FLOW_CAUSE_CLOSED);
 	const char *log = rig_log(&r);
-	assert_has(log, "nsnet-host: 443\\x0916\n");
-	assert_has(log, "nsnet-host: 443\\x092\n");
+	assert_has(log, "nsnet-host: 443\t16\n");
+	assert_has(log, "nsnet-host: 443\t2\n");
 	/* Nobody wants those of another port. */
 	assert_true(rig_ask(&r, &f, IPPROTO_TCP, "198.51.100.7:80"));
 	assert_false(f.flow.decision.first_bytes);

@@ -46,13 +46,13 @@ static void spawned_tasks_run_beside_the_rest(void **state)
 		"end, 1, 'x')\n"
 		"print 'loaded'\n");
 	const char *log = run_until(&r, "nsnet-host: end\n");
-	assert_has(log, "loaded\nnsnet-host: first\\x091\\x09x\n");
-	assert_has(log, "inner\nnsnet-host: joined\\x09true\n");
-	assert_has(log, "again\\x09true\n");
+	assert_has(log, "loaded\nnsnet-host: first\t1\tx\n");
+	assert_has(log, "inner\nnsnet-host: joined\ttrue\n");
+	assert_has(log, "again\ttrue\n");
 	assert_has(log, "rules.lua:6: oops (in spawn)\n");
-	assert_has(log, "failed\\x09nil\\x09the task failed\\x09proto\n");
-	assert_has(log, "cancelled\\x09nil\\x09the task was cancelled\\x09cancelled\n");
-	assert_has(log, "slow\\x09nil\\x09the task was cancelled\\x09cancelled\n");
+	assert_has(log, "failed\tnil\tthe task failed\tproto\n");
+	assert_has(log, "cancelled\tnil\tthe task was cancelled\tcancelled\n");
+	assert_has(log, "slow\tnil\tthe task was cancelled\tcancelled\n");
 	rig_close(&r);
 }
 
@@ -73,7 +73,7 @@ static void timers_fire_and_are_cancelled(void **state)
 		"nsnet.after(0, function() print 'after' end)\n"
 		"nsnet.after(0.001, function() print 'never' end):cancel()\n"
 		"nsnet.after(0.05, function() print('end', n) end)\n");
-	const char *log = run_until(&r, "end\\x093\n");
+	const char *log = run_until(&r, "end\t3\n");
 	assert_has(log, "after\n");
 	assert_has(log, "rules.lua:5: once (in every)\n");
 	assert_has(log, "three\n");
@@ -144,8 +144,8 @@ static void on_start_may_wait_and_may_refuse(void **state)
 	assert_string_equal(rig_log(&r), "nsnet-host: one\nnsnet-host: two\n");
 	lua_host_exit(r.host, 3);
 	const char *log = rig_log(&r);
-	assert_has(log, "exit\\x093\n");
-	assert_has(log, "last\\x093\n");
+	assert_has(log, "exit\t3\n");
+	assert_has(log, "last\t3\n");
 	rig_close(&r);
 	static const char *const bad[][2] = {
 		{"return nil, 'the license server is down'",

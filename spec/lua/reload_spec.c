@@ -62,7 +62,7 @@ static void new_flows_get_the_new_rules(void **state)
 	rig_wait(&r, &old);
 	assert_string_equal(old.flow.decision.reason, "old");
 	rig_end(&r, &old, FLOW_CAUSE_DENIED);
-	assert_has(rig_log(&r), "nsnet-host: old closed\\x09443\n");
+	assert_has(rig_log(&r), "nsnet-host: old closed\t443\n");
 	close_file(&r);
 }
 
@@ -110,7 +110,7 @@ static void what_is_kept_is_carried_over(void **state)
 	    "print(n.count, own and own.text == 'a\\0\\195\\169', own and #own.list)\n"
 	    "nsnet.on_connect(function() n.count = n.count + 10 end)\n");
 	assert_int_equal(lua_host_reload(r.host), 0);
-	assert_string_equal(rig_log(&r), "nsnet-host: 1\\x09true\\x090\n");
+	assert_string_equal(rig_log(&r), "nsnet-host: 1\ttrue\t0\n");
 	/* It is the value of the moment, and a load that fails takes nothing away. */
 	rig_verdict(&r, IPPROTO_TCP, PUBLIC);
 	put("error 'no'");
@@ -121,14 +121,14 @@ static void what_is_kept_is_carried_over(void **state)
 	    "nsnet.persist('big', { ('x'):rep(2e6) })\n");
 	rig_log(&r);
 	assert_int_equal(lua_host_reload(r.host), 0);
-	assert_string_equal(rig_log(&r), "nsnet-host: 21\\x09nil\n");
+	assert_string_equal(rig_log(&r), "nsnet-host: 21\tnil\n");
 	/* What is no data is told and left out. */
 	put("print(nsnet.restored.bad, nsnet.restored.big, nsnet.restored.good[1])");
 	assert_int_equal(lua_host_reload(r.host), 0);
 	const char *log = rig_log(&r);
 	assert_has(log, "\"bad\" is not kept: json.encode: JSON has nothing for a function");
 	assert_has(log, "\"big\" is not kept: all together are more than 1 MiB");
-	assert_has(log, "nsnet-host: nil\\x09nil\\x091\n");
+	assert_has(log, "nsnet-host: nil\tnil\t1\n");
 	/* Nothing was kept. */
 	put("assert(next(nsnet.restored) == nil)");
 	assert_int_equal(lua_host_reload(r.host), 0);

@@ -323,7 +323,7 @@ static void cancel_at(const char *code, bool flow_first)
 		flow_remove(&f.flow);
 	}
 	const char *log = rig_log(&r);
-	assert_has(log, "closed\\x09");
+	assert_has(log, "closed\t");
 	assert_null(strstr(log, "went on"));
 	assert_int_equal(stream_count(), 0);
 	rig_close(&r);
