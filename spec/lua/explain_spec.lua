@@ -19,6 +19,13 @@ describe("nsnet-host explain", function()
     assert.equal(status, got)
   end
 
+  it("tells what the reference shows", function()
+    local text = require("spec.lint.files").read("lua/README.md")
+    local args, want = text:match("\n    %$ nsnet%-host explain ([^\n]+)\n(.-)\n\n")
+    local output = run(nil, args)
+    assert.equal(want:gsub("^    ", ""):gsub("\n    ", "\n") .. "\n", output)
+  end)
+
   it("tells of everybody in their order", function()
     tells([[
 guard -e:1 no match

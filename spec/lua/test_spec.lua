@@ -53,6 +53,16 @@ describe("nsnet-host test", function()
     scratch.remove(root)
   end)
 
+  it("runs what the reference shows", function()
+    local text = require("spec.lint.files").read("lua/README.md")
+    local test = text:match("\n```text\n(local t = require.-\n)```\n")
+    local output, status = run { ["x_test.lua"] = test, ["rules.lua"] = [[
+nsnet.rules { { name = "mail", port = 25, nsnet.deny "no mail from here" } }
+nsnet.dialer(require("nsnet.socks5").dialer { proxy = "127.0.0.1:1080" })]] }
+    assert.equal("x_test.lua: 2 passed, 0 failed\n2 passed, 0 failed\n", output)
+    assert.equal(0, status)
+  end)
+
   it("takes no options for its rules but those that t.load gives", function()
     for _, args in ipairs { "--default=deny", "-s rules.lua", "--allow-host", "--dry-run",
       "-L 5432", "--env HOME", "--dns=synthetic" } do
