@@ -14,6 +14,7 @@
 #include "lua/args.h"
 #include "lua/ruleset.h"
 #include "lua/stream.h"
+#include "lua/suggest.h"
 #include "lua/testask.h"
 #include "lua/testflow.h"
 #include "lua/testplay.h"
@@ -328,12 +329,20 @@ static int l_finish(lua_State *L)
 	return 0;
 }
 
+/* suggest(word, table): the end of a message about a key that there is not. */
+static int l_suggest(lua_State *L)
+{
+	luaL_checktype(L, 2, LUA_TTABLE);
+	suggest_push(L, luaL_checkstring(L, 1), 2);
+	return 1;
+}
+
 void testlib_open(lua_State *L)
 {
 	static const luaL_Reg functions[] = {{"clear", l_clear}, {"run", l_run}, {"peer", l_peer},
 		{"name", l_name}, {"own", l_own}, {"events", l_events}, {"now", l_now},
 		{"set_wall", l_set_wall}, {"log", l_log}, {"print", l_print}, {"main", l_main},
-		{"finish", l_finish}, {NULL, NULL}};
+		{"finish", l_finish}, {"suggest", l_suggest}, {NULL, NULL}};
 	lua_newtable(L);
 	luaL_setfuncs(L, functions, 0);
 	testplay_open(L);

@@ -438,6 +438,13 @@ local function read_file(file)
   return true
 end
 
+-- A misspelt assertion says so, and what it may have meant.
+setmetatable(t, {
+  __index = function(_, key)
+    check.misuse("nsnet.test has no %s%s", check.show(key), native.suggest(tostring(key), t))
+  end,
+})
+
 native.main(function(file)
   if native.verbose then
     native.print(native.path .. "\n")

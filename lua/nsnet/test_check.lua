@@ -2,6 +2,8 @@
 -- test_check.lua - what a test asserts with, and how a failure is told: with its place in the
 -- test file, what was expected and what was there.
 
+local native = rawget(_G, "nsnet.test.native")
+
 local check = {}
 
 local FAILURE = {} -- marks the errors that are failures rather than mistakes
@@ -93,7 +95,7 @@ function check.keys(options, known, what)
   for key, value in pairs(options) do
     local want = known[key]
     if not want then
-      raise("%s: unknown key %s", what, check.show(key))
+      raise("%s: unknown key %s%s", what, check.show(key), native.suggest(tostring(key), known))
     elseif type(value) ~= want then
       raise("%s: %s must be a %s, not a %s", what, key, want, type(value))
     end

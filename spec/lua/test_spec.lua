@@ -196,9 +196,17 @@ nsnet.on_close(function() end)]]), "--coverage x_test.lua")
       fails('t.ok(rules:connect { dst = "192.0.2.1:80", prot = "tcp" })',
         'x_test.lua:4: rules:connect: unknown key "prot"')
       scratch.remove(root)
+      fails('t.ok(rules:connect { dst = "192.0.2.1:80", proces = "curl" })',
+        "x_test.lua:4: rules:connect: unknown key \"proces\"; did you mean 'process'?")
+      scratch.remove(root)
+      fails('t.alowed(rules:connect { dst = "192.0.2.1:80" })',
+        "x_test.lua:4: nsnet.test has no \"alowed\"; did you mean 'allowed'?")
+      scratch.remove(root)
       fails('t.ok(rules:connect { dst = "192.0.2.1" })', "x_test.lua:4: dst=\"192.0.2.1\" is no IP")
       scratch.remove(root)
-      fails("t.eq(t.nothing.x, 1)", "x_test.lua:4: attempt to index field 'nothing'")
+      fails("local none t.eq(none.x, 1)", "x_test.lua:4: attempt to index local 'none'")
+      scratch.remove(root)
+      fails("t.eq(t.nothing.x, 1)", "x_test.lua:4: nsnet.test has no \"nothing\"")
       scratch.remove(root)
       fails("rules.connect { dst = '192.0.2.1:80' }", "x_test.lua:4: use rules:connect(...), with")
       scratch.remove(root)
