@@ -138,6 +138,7 @@ static enum verdict handler_ask(struct query *y, const struct handler *h, struct
 	t->blocking = true;
 	t->owned = &y->streams;
 	t->where = h->where;
+	t->spent = &y->spent;
 	t->done = dnschain_done;
 	t->arg = y;
 	lua_rawgeti(t->co, LUA_REGISTRYINDEX, h->ref);

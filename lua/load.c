@@ -72,7 +72,10 @@ static int load_world(lua_State *L)
 
 static int load_end(lua_State *L)
 {
+	struct vm *vm = vm_of(L);
 	sources_close(L);
+	/* What the scripts have now is what they are about; hooks may make so much more. */
+	vm->outside_max = vm->outside + vm->mem_max;
 	return 0;
 }
 

@@ -9,6 +9,7 @@
 
 #include "core/base.h"
 #include "core/log.h"
+#include "lua/sort.h"
 #include "lua/sources.h"
 #include "lua/strings.h"
 #include "lua/suggest.h"
@@ -20,8 +21,7 @@ static const char *const base_names[] = {"_VERSION", "assert", "error", "getmeta
 	"next", "pairs", "pcall", "rawequal", "rawget", "rawset", "select", "setmetatable",
 	"tonumber", "tostring", "type", "unpack", "xpcall", NULL};
 
-static const char *const table_names[] = {"concat", "insert", "maxn", "move", "remove", "sort",
-	NULL};
+static const char *const table_names[] = {"concat", "insert", "maxn", "move", "remove", NULL};
 
 static const char *const math_names[] = {"abs", "acos", "asin", "atan", "atan2", "ceil", "cos",
 	"cosh", "deg", "exp", "floor", "fmod", "frexp", "huge", "ldexp", "log", "log10", "max",
@@ -100,6 +100,21 @@ static int l_getenv(lua_State *L)
 	return luaL_error(L, "os.getenv(\"%s\") is not allowed; start with --env=%s", name, name);
 }
 
+#define DATE_MAX 1024 /* bytes of a format; each may become many */
+
+/* os.date, upvalue 1, for formats of a sane length: a long one keeps strftime(3) busy. */
+static int l_date(lua_State *L)
+{
+	size_t len;
+	luaL_optlstring(L, 1, "", &len);
+	if (len > DATE_MAX)
+		return luaL_error(L, "os.date: the format is longer than %d bytes", DATE_MAX);
+	lua_pushvalue(L, lua_upvalueindex(1));
+	lua_insert(L, 1);
+	lua_call(L, lua_gettop(L) - 1, 1);
+	return 1;
+}
+
 bool sandbox_saw_process(lua_State *L)
 {
 	lua_getfield(L, LUA_REGISTRYINDEX, SAW_PROCESS);
@@ -156,6 +171,7 @@ void sandbox_open(lua_State *L, const char *env_allow)
 	copy_names(L, LUA_GLOBALSINDEX, base_names);
 
 	open_part(L, luaopen_table, LUA_TABLIBNAME, table_names);
+	sort_open(L);
 	lua_setfield(L, -2, "table");
 	open_part(L, luaopen_math, LUA_MATHLIBNAME, math_names);
 	lua_setfield(L, -2, "math");
@@ -166,6 +182,9 @@ void sandbox_open(lua_State *L, const char *env_allow)
 	lua_pushlightuserdata(L, (void *)env_allow);
 	lua_pushcclosure(L, l_getenv, 1);
 	lua_setfield(L, -2, "getenv");
+	lua_getfield(L, -1, "date");
+	lua_pushcclosure(L, l_date, 1);
+	lua_setfield(L, -2, "date");
 	lua_setfield(L, -2, "os");
 
 	static const char *const traceback[] = {"traceback", NULL};

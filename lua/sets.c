@@ -10,23 +10,58 @@
 
 #include "core/guard.h"
 #include "lua/args.h"
+#include "lua/budget.h"
 #include "lua/loader.h"
 #include "lua/text.h"
 #include "lua/udata.h"
+#include "lua/vm.h"
 
 static int l_cidrs_has(lua_State *L);
 static int l_domains_match(lua_State *L);
 
+/* The objects: the set, and what the state was told that it takes. */
+struct cidrs {
+	struct cidr_set set;
+	size_t bytes;
+};
+
+struct names {
+	struct name_set set;
+	size_t bytes;
+};
+
 static int cidrs_gc(lua_State *L)
 {
-	cidr_set_fini(lua_touserdata(L, 1));
+	struct cidrs *o = lua_touserdata(L, 1);
+	cidr_set_fini(&o->set);
+	vm_of(L)->outside -= o->bytes;
+	o->bytes = 0;
 	return 0;
 }
 
 static int names_gc(lua_State *L)
 {
-	name_set_fini(lua_touserdata(L, 1));
+	struct names *o = lua_touserdata(L, 1);
+	name_set_fini(&o->set);
+	vm_of(L)->outside -= o->bytes;
+	o->bytes = 0;
 	return 0;
+}
+
+/* A set of @bytes, told to *@kept, is full. It is not in Lua's memory, so that the collector knows
+ * nothing of it, nor does the memory limit. */
+static void account(lua_State *L, size_t bytes, size_t *kept)
+{
+	struct vm *vm = vm_of(L);
+	*kept = bytes;
+	vm->outside += bytes;
+	if (!vm->outside_max)
+		return;
+	lua_gc(L, LUA_GCSTEP, (int)(bytes >> 10));
+	if (vm->outside > vm->outside_max)
+		lua_gc(L, LUA_GCCOLLECT, 0);
+	if (vm->outside > vm->outside_max)
+		luaL_error(L, "not enough memory for sets; make them while the script loads");
 }
 
 enum {
@@ -115,8 +150,13 @@ static int add_name(void *set, const char *text)
 	return name_set_add(set, text, strlen(text));
 }
 
-static void add(lua_State *L, void *set, add_fn *fn, const char *text, const char *where)
+#define NAME_BYTES 32  /* a name on the heap, on average */
+#define LOOK_EVERY 256 /* entries added between two looks at the budget */
+
+static void add(lua_State *L, void *set, add_fn *fn, const char *text, const char *where, int n)
 {
+	if (n % LOOK_EVERY == 0 && budget_spent())
+		luaL_error(L, "%s: the CPU budget is spent", where);
 	int err = fn(set, text);
 	if (err == -ENOMEM)
 		luaL_error(L, "not enough memory");
@@ -148,7 +188,7 @@ static void add_lines(lua_State *L, void *set, add_fn *fn, char *text, const cha
 		if (!len)
 			continue;
 		snprintf(where, sizeof(where), "%s:%d", path, line);
-		add(L, set, fn, p, where);
+		add(L, set, fn, p, where, line);
 	}
 }
 
@@ -165,7 +205,7 @@ static int fill(lua_State *L, void *set, add_fn *fn, const char *what)
 			const char *text = lua_tostring(L, -1);
 			if (strlen(text) != lua_objlen(L, -1))
 				return luaL_error(L, "%s: entry %d has a NUL in it", what, i);
-			add(L, set, fn, text, what);
+			add(L, set, fn, text, what, i);
 			lua_pop(L, 1);
 		}
 		return 1;
@@ -190,16 +230,20 @@ static int l_cidrs(lua_State *L)
 {
 	luaL_checkany(L, 1);
 	lua_settop(L, 1);
-	struct cidr_set *s = udata_new(L, &cidrs_class, sizeof(*s));
-	return fill(L, s, add_cidr, "nsnet.cidrs");
+	struct cidrs *o = udata_new(L, &cidrs_class, sizeof(*o));
+	fill(L, &o->set, add_cidr, "nsnet.cidrs");
+	account(L, o->set.cap * sizeof(*o->set.node), &o->bytes);
+	return 1;
 }
 
 static int l_domains(lua_State *L)
 {
 	luaL_checkany(L, 1);
 	lua_settop(L, 1);
-	struct name_set *s = udata_new(L, &names_class, sizeof(*s));
-	return fill(L, s, add_name, "nsnet.domains");
+	struct names *o = udata_new(L, &names_class, sizeof(*o));
+	fill(L, &o->set, add_name, "nsnet.domains");
+	account(L, o->set.cap * sizeof(*o->set.slot) + o->set.used * NAME_BYTES, &o->bytes);
+	return 1;
 }
 
 void sets_open(lua_State *L)

@@ -373,7 +373,7 @@ enum vm_outcome vm_start(struct task *t, int nargs)
 	struct vm *vm = t->vm;
 	assert(!vm->running);
 	if (unlikely(over_cpu(t))) {
-		task_fail(t, "the CPU budget for one connection is spent");
+		task_fail(t, "the CPU budget for one connection or question is spent");
 		return VM_FAILED;
 	}
 	vm->running = t;

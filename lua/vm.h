@@ -73,7 +73,8 @@ struct vm {
 	struct list deferred;
 	ev_timer soon; /* runs the deferred */
 	size_t mem_used, mem_max;
-	bool mem_counted; /* by our allocator */
+	bool mem_counted;            /* by our allocator */
+	size_t outside, outside_max; /* bytes of sets, which are not Lua's memory; max 0 = any */
 	unsigned wakes;
 	ev_tstamp oom_at[3];
 	unsigned oom_count;

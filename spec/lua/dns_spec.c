@@ -145,6 +145,10 @@ static void errors_are_servfail_and_name_the_line(void **state)
 			"\"example.com\" is no IP address of a name server"},
 		{"while true do end", "CPU budget of 10 ms exceeded"},
 		{"local function f() return f() + 1 end f()", "stack overflow"},
+		/* Each turn is within its budget, all together are not. */
+		{"while true do local from = os.clock() repeat until os.clock() - from >= 0.004 "
+		 "nsnet.sleep(0) end",
+			"the CPU budget for one connection or question is spent"},
 	};
 
 	(void)state;
