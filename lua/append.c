@@ -176,7 +176,8 @@ static int file_start(struct file *f)
 	int fd = open(f->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
 		0600);
 	if (fd == -1 || fstat(fd, &st) == -1)
-		why = errno == ENXIO ? "nobody reads this pipe" : strerror(errno);
+		why = errno == ENXIO ? "nobody reads this pipe"
+				     : loader_strerror(f->path, true, errno);
 	else if (!S_ISREG(st.st_mode) && !S_ISFIFO(st.st_mode))
 		why = "neither a file nor a pipe";
 	if (why) {

@@ -88,7 +88,7 @@ static int load_compile(lua_State *L)
 	if (!text) {
 		text = loader_push_file(L, s->name, &len);
 		if (!text) {
-			log_error("%s: %s", s->name, loader_strerror(errno));
+			log_error("%s: %s", s->name, loader_strerror(s->name, false, errno));
 			load->status = EXIT_NOINPUT;
 			return 0;
 		}

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -100,10 +101,26 @@ void loader_tell(lua_State *L, const char *path, bool writes)
 		w->opened(w->arg, path, writes);
 }
 
-const char *loader_strerror(int err)
+/* By its owner and mode, which is not what the cage (core/cage.h) asks. */
+static bool is_permitted(const char *path, bool writes)
+{
+	char dir[PATH_MAX];
+	const char *slash = strrchr(path, '/');
+	if (access(path, writes ? W_OK : R_OK) == 0)
+		return true;
+	if (!writes || errno != ENOENT)
+		return false;
+	snprintf(dir, sizeof(dir), "%.*s", slash ? (int)(slash - path) : 1, slash ? path : ".");
+	return access(*dir ? dir : "/", W_OK) == 0;
+}
+
+const char *loader_strerror(const char *path, bool writes, int err)
 {
 	if (err == ESPIPE)
 		return "no regular file: it can only be read at the start; keep it in a file";
+	if (err == EACCES && is_permitted(path, writes))
+		return "Permission denied: once the command runs, only the directories of files "
+		       "that were opened before are open; start again";
 	return strerror(err);
 }
 
@@ -198,7 +215,7 @@ static int try_file(lua_State *L, const char *path)
 	size_t len;
 	char *text = loader_push_file(L, path, &len);
 	if (!text) {
-		lua_pushfstring(L, " no %s (%s);", path, loader_strerror(errno));
+		lua_pushfstring(L, " no %s (%s);", path, loader_strerror(path, false, errno));
 		return 0;
 	}
 	const char *why = loader_distrust(path);

@@ -21,8 +21,9 @@ const char *loader_push_path(lua_State *L, int i);
  * (ESPIPE). Raises for memory. */
 char *loader_push_file(lua_State *L, const char *path, size_t *len);
 
-/* What loader_push_file() says with errno @err. */
-const char *loader_strerror(int err);
+/* What loader_push_file() says of @path with errno @err; @writes: what open() says of a file that
+ * lines are to be added to. */
+const char *loader_strerror(const char *path, bool writes, int err);
 
 /* Told of each file that scripts have read, or will write to: @path as it is opened. */
 struct loader_witness {

@@ -217,7 +217,7 @@ static int fill(lua_State *L, void *set, add_fn *fn, const char *what)
 	size_t len;
 	char *text = loader_push_file(L, path, &len);
 	if (!text)
-		return luaL_error(L, "%s: %s: %s", what, path, loader_strerror(errno));
+		return luaL_error(L, "%s: %s: %s", what, path, loader_strerror(path, false, errno));
 	/* A line must not end the file unseen. */
 	if (strlen(text) != len)
 		return luaL_error(L, "%s: %s has a NUL in it, which no text file has", what, path);
