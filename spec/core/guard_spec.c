@@ -308,6 +308,20 @@ static int scenario(void)
 			"192.0.2.1", GUARD_CLASS_HOST},
 		{"true", "192.0.2.255", GUARD_CLASS_MULTICAST},
 		{"ip link del dummy0", "192.0.2.1", GUARD_CLASS_PUBLIC},
+		/* Nobody's: a router answers there (RFC 4291 2.6.1), and that is the host. */
+		{"echo 1 >/proc/sys/net/ipv6/conf/all/forwarding && "
+		 "ip link add dummy2 type veth peer name dummy3 && ip link set dummy3 up && "
+		 "ip link set dummy2 up && ip addr add 2001:db8:7::1/64 dev dummy2 nodad;"
+		 " until ip -6 route show table local | grep -q 'anycast 2001:db8:7::'; do :; done",
+			"2001:db8:7::", GUARD_CLASS_HOST},
+		/* Another table, which only a rule consults: no route has changed. */
+		{"ip route add table 7 local 192.0.2.7 dev lo && "
+		 "ip -6 route add table 7 local 2001:db8:9::7 dev lo",
+			"192.0.2.7", GUARD_CLASS_PUBLIC},
+		{"ip rule add to 192.0.2.7 lookup 7", "192.0.2.7", GUARD_CLASS_HOST},
+		{"true", "2001:db8:9::7", GUARD_CLASS_PUBLIC},
+		{"ip -6 rule add to 2001:db8:9::7 lookup 7", "2001:db8:9::7", GUARD_CLASS_HOST},
+		{"ip rule del to 192.0.2.7 lookup 7", "192.0.2.7", GUARD_CLASS_PUBLIC},
 		/* More changes than the socket has room to tell. */
 		{"for i in $(seq 2 100); do echo addr add 203.0.113.$i/32 dev lo; done | "
 		 "ip -batch -",
