@@ -87,7 +87,8 @@ UNIT = $(SPECS) $(wildcard spec/core/*_spec.lua spec/lua/*_spec.lua spec/lint/*_
 E2E  = $(wildcard spec/e2e/*_spec.lua)
 RUN  = NSNET_BUILD=$(CURDIR)/$(B) NSNET_MODE=$(MODE) $(LUAJIT) spec/support/run.lua -t $(TEST_TIME) \
 	$(WRAP_$(MODE))
-WRAP_valgrind = -w "valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite"
+WRAP_valgrind = -w "valgrind -q --vgdb=no --error-exitcode=99 --leak-check=full \
+	--show-leak-kinds=definite --errors-for-leak-kinds=definite"
 
 Q   = $(if $(V),,@)
 SAY = $(if $(V),@:,@printf '  %-6s %s\n')

@@ -281,6 +281,7 @@ static void takes_no_descriptor_from_strangers(void **state)
 		memset(&d, 0, sizeof(d));
 		start_dialed(type[i], &other);
 		received = 0;
+		memset(&control, 0, sizeof(control));
 		control.h = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof(int)),
 			.cmsg_level = SOL_SOCKET,
 			.cmsg_type = SCM_RIGHTS};

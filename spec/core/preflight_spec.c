@@ -258,7 +258,8 @@ static void cover(const char *source, const char *type)
 {
 	if (unshare(CLONE_NEWUSER | CLONE_NEWNS) == -1)
 		stage_fail("unshare");
-	if (mount(source, type ? "/dev/net" : "/dev/net/tun", type, type ? 0 : MS_BIND, NULL) == -1)
+	if (mount(source, type ? "/dev/net" : "/dev/net/tun", type ? type : "none",
+		    type ? 0 : MS_BIND, NULL) == -1)
 		stage_fail("mount");
 }
 

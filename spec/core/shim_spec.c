@@ -99,11 +99,13 @@ static int open_fds(void)
 static int start_bad(const char *how, int wait_ms, struct shim_failure *failure)
 {
 	char *const argv[] = {(char *)how, NULL};
-	struct shim_options options = {.argv = argv, .path = "/proc/self/exe"};
+	char self[PATH_MAX] = "";
+	struct shim_options options = {.argv = argv, .path = self};
 	struct shim shim;
-	int before = open_fds();
-	int err = shim_start(&shim, &options, wait_ms, failure);
+	int before = open_fds(), err;
 
+	assert_true(readlink("/proc/self/exe", self, sizeof(self) - 1) > 0);
+	err = shim_start(&shim, &options, wait_ms, failure);
 	assert_int_equal(open_fds(), before);
 	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
 	assert_int_equal(errno, ECHILD);

@@ -55,9 +55,9 @@ static inline void island_enter(void)
 		exit(70);
 	close(s);
 	int fd = mkstemp(path);
-	if (fd < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == -1 ||
+	if (fd < 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) == -1 ||
 		island_write(path, "nameserver 127.0.0.53\n") ||
-		mount(path, "/etc/resolv.conf", NULL, MS_BIND, NULL) == -1) {
+		mount(path, "/etc/resolv.conf", "none", MS_BIND, NULL) == -1) {
 		perror("island");
 		exit(70);
 	}

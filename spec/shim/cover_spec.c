@@ -295,7 +295,7 @@ static void file_on_a_file(void)
 {
 	put("/etc/resolv.conf", "nameserver 192.0.2.2\n");
 	put("/run/theirs", THEIRS);
-	check(mount("/run/theirs", "/etc/resolv.conf", NULL, MS_BIND, NULL) == 0, "bind");
+	check(mount("/run/theirs", "/etc/resolv.conf", "none", MS_BIND, NULL) == 0, "bind");
 }
 
 static void covers_one_that_is_a_mount_already(void **state)
@@ -368,8 +368,8 @@ static void try_to_lift(void)
 	see_ours();
 	check(umount2("/run/nscd", MNT_DETACH) == -1, "umount");
 	check(mkdir("/tmp/cover-spec", 0755) == 0 || errno == EEXIST, "mkdir");
-	check(mount("/run", "/tmp/cover-spec", NULL, MS_BIND, NULL) == -1, "bind without covers");
-	check(mount("/run", "/tmp/cover-spec", NULL, MS_BIND | MS_REC, NULL) == 0, "bind");
+	check(mount("/run", "/tmp/cover-spec", "none", MS_BIND, NULL) == -1, "bind without covers");
+	check(mount("/run", "/tmp/cover-spec", "none", MS_BIND | MS_REC, NULL) == 0, "bind");
 	check(access("/tmp/cover-spec/nscd/socket", F_OK) == -1, "nscd by another path");
 	umount2("/tmp/cover-spec", MNT_DETACH);
 	rmdir("/tmp/cover-spec");

@@ -135,7 +135,7 @@ static int on_a_kernel_with(const char *protocols, int (*probe)(void))
 		signal(SIGSEGV, SIG_DFL);
 		/* The directory: a mount on a file in it does not last. */
 		if (userns_unshare() || userns_map(&ids, false) ||
-			mount(dir, "/proc/self/net", NULL, MS_BIND, NULL) == -1)
+			mount(dir, "/proc/self/net", "none", MS_BIND, NULL) == -1)
 			_exit(100);
 		_exit(privilege_drop(false, false, &what) ? 99 : probe());
 	}

@@ -44,7 +44,7 @@ static inline void stage_open_tun(void)
 		stage_fail("mknod");
 	if (chmod("/mnt/tun", 0666) == -1)
 		stage_fail("chmod");
-	if (mount("/mnt/tun", "/dev/net/tun", NULL, MS_BIND, NULL) == -1)
+	if (mount("/mnt/tun", "/dev/net/tun", "none", MS_BIND, NULL) == -1)
 		stage_fail("bind /dev/net/tun");
 	umount2("/mnt", MNT_DETACH);
 }
@@ -62,7 +62,8 @@ static inline void stage_enter(void)
 {
 	if (geteuid() != 0)
 		return;
-	if (unshare(CLONE_NEWNS) == -1 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == -1)
+	if (unshare(CLONE_NEWNS) == -1 ||
+		mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) == -1)
 		stage_fail("make a mount namespace");
 	stage_open_tun();
 	stage_drop_root();

@@ -13,13 +13,23 @@
  *
  * All clocks of the process, libev's included, run on by what advance() adds. So a spec of a
  * limit of seconds takes none, and asserts nothing about how fast the machine is.
+ *
+ * Time runs on meanwhile, as fast as the machine is slow; virtual_stopped is for a spec of what
+ * must come before a time. A timer of 0 s is not due then.
  */
 static double virtual_skew;
+static bool virtual_stopped;
 
 int clock_gettime(clockid_t id, struct timespec *ts)
 {
+	static struct timespec stopped[16];
 	int err = (int)syscall(SYS_clock_gettime, id, ts);
 
+	if (virtual_stopped && id >= 0 && id < 16) {
+		if (!stopped[id].tv_sec)
+			stopped[id] = *ts;
+		*ts = stopped[id];
+	}
 	if (err == 0) {
 		double t = (double)ts->tv_nsec / 1e9 + virtual_skew;
 		ts->tv_sec += (time_t)t;
