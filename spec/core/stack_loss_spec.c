@@ -150,6 +150,43 @@ static void respects_the_window(void **state)
 	assert_int_equal(o.closed, 0);
 }
 
+/* The segment that opens a window may be lost; nobody sends it again (RFC 9293 3.8.6.1). */
+static void learns_by_a_probe_that_a_window_is_open(void **state)
+{
+	struct talk t;
+
+	NEEDS_WORLD;
+	for (size_t f = 0; f < ARRAY_LEN(family); f++) {
+		t = opened_with(f, 0);
+		give(pattern, 3000);
+		for (int i = 0; i < 3; i++) {
+			t.window = 0;
+			for (int ticks = 0; ticks < 2000 && !world_child_has(); ticks++)
+				stack_tick(1);
+			segment_next(); /* a probe, also after one that was answered */
+			assert_true(got.len <= 1);
+			talk_send(&t, ACK, NULL, 0);
+			settle();
+			drain();
+		}
+		set_window(&t, 65535); /* reaches it */
+		get_all(&t, 0, 3000);
+		again();
+
+		t = opened_with(f, 0);
+		give(pattern, 3000);
+		drain();
+		t.window = 65535; /* does not reach it: only the answer to a probe tells */
+		for (int ticks = 0; ticks < 2000 && !world_child_has(); ticks++)
+			stack_tick(1);
+		segment_next();
+		talk_send(&t, ACK, NULL, 0);
+		settle();
+		get_all(&t, 0, 3000);
+		again();
+	}
+}
+
 static void lives_with_a_window_that_is_never_scaled(void **state)
 {
 	struct talk t;
@@ -351,6 +388,7 @@ static const struct CMUnitTest tests[] = {
 	IT(sends_at_once_after_three_equal_acks),
 	IT(gives_up_a_dead_child),
 	IT(respects_the_window),
+	IT(learns_by_a_probe_that_a_window_is_open),
 	IT(lives_with_a_window_that_is_never_scaled),
 	IT(closes_its_own_window),
 	IT(answers_keepalives),
