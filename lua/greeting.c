@@ -144,6 +144,9 @@ int greeting_peek(lua_State *L)
 	struct task *t = vm_blocker(L, "conn:peek");
 	if (!c || c->task != t || !c->first)
 		return luaL_error(L, "conn:peek is for on_first_bytes, and its own connection");
+	if (lua_gettop(L) > 2)
+		return luaL_error(L,
+			"conn:peek takes no time: whatever comes, and whenever, is judged");
 	if (!(n >= 1 && n <= HOOK_FIRST_BYTES_MAX))
 		return luaL_error(L, "conn:peek takes 1 to %d bytes", HOOK_FIRST_BYTES_MAX);
 	if (c->first_len >= (size_t)n || !c->first_more)

@@ -64,6 +64,7 @@ static void peek_waits_for_more_and_consumes_nothing(void **state)
 	rig_run(&r,
 		"nsnet.on_first_bytes(function(c, b)\n"
 		"  assert(b == 'a' and c:peek() == 'a' and c:peek(1) == 'a')\n"
+		"  assert(not pcall(c.peek, c, 3, 0.3))\n"
 		"  local p = c:peek(3)\n"
 		"  if p == 'abc' then p = c:peek(5) end\n"
 		"  print(p)\n"

@@ -275,17 +275,74 @@ static void a_runaway_costs_one_flow(void **state)
 		"local t = {} for i = 1, 1e6 do t[i] = coroutine.create(print) end",
 		"while true do coroutine.wrap(function() coroutine.yield() end)() end",
 		"xpcall(error, function() while true do end end)",
+		"while true do xpcall(error, error) end",
+		"while true do pcall(pcall, error, {}) end",
+		"while true do pcall(coroutine.wrap(error)) end",
+		"pcall(coroutine.wrap(function() while true do end end)) while true do end",
+		"local co = coroutine.wrap(function() while true do pcall(coroutine.yield) end "
+		"end) "
+		"while true do co() end",
+		"local co co = coroutine.create(function() coroutine.resume(co) end) "
+		"while true do coroutine.resume(co) end",
+		"local f f = function() pcall(coroutine.wrap(f)) end while true do f() end",
+		"local function f() return 1 + f() end f()",
+		"local function f() return f() end f()",
+		"local function f(...) return f(1, ...) end f()",
+		"local t = setmetatable({}, {}) getmetatable(t).__index = t local _ = t.x",
+		"local t = setmetatable({}, { __index = function(t, k) return t[k] end }) local _ "
+		"= t.x",
+		"local t = {} for i = 1, 1e5 do t = setmetatable({}, { __index = t }) end local _ "
+		"= t.x",
+		"local t = setmetatable({}, { __call = function(t) return t() end }) t()",
+		"local t = setmetatable({}, { __lt = function() while true do end end }) local _ = "
+		"t < t",
+		"local t = setmetatable({}, { __concat = function() while true do end end }) t = t "
+		".. 1",
+		"print(setmetatable({}, { __tostring = function() while true do end end }))",
+		"for i = 1, 1e9 do local t = setmetatable({}, { __gc = function() end }) end",
+		"local t = setmetatable({}, { __mode = 'k' }) while true do t[{}] = {} end",
+		"table.sort({ 1, 2, 3 }, function() error {} end)",
+		"local t = {} while true do t[#t + 1] = #t % 7 table.sort(t) end",
+		"local t = {} for i = 1, 1e3 do t[i] = ('x'):rep(1e6) end table.concat(t)",
+		"local s, t = ('x'):rep(1e6), {} for i = 1, 1e3 do t[i] = s end table.concat(t)",
+		"table.concat({}, 'x', 1, 2 ^ 31 - 1)",
+		"table.move({}, 1, 2 ^ 31 - 1, 2)",
+		"unpack({}, 1, 1e8)",
+		"string.format('%99999999d', 1)",
+		"local s = ('x'):rep(1e6) while true do s:upper() end",
+		"('a'):rep(1e7):gsub('a', '%0%0%0%0')",
+		"('a'):rep(1e7):gsub('', function() end)",
+		"('('):rep(1e6):find '%b()'",
+		"os.date(('%c'):rep(1e6))",
+		"while true do os.time { year = 1e9, month = 1e9, day = 1e9 } end",
+		"while true do debug.traceback() end",
+		"while true do collectgarbage 'count' end",
+		"load(function() while true do end end)",
+		"load(function() return 'x = 1 ' end)",
+		"while true do load 'return 1' end",
+		"while true do pcall(require, 'no.such.module') end",
+		"while true do nsnet.state.t = nsnet.cidrs { '2001:db8::1' } end",
+		"local t = {} while true do t[#t + 1] = nsnet.domains { 'a.test' } end",
+		"local t = {} while true do t[#t + 1] = nsnet.deny(tostring(#t)) end",
+		"while true do pcall(nsnet.redirect, 'x') end",
+		"while true do nsnet.spawn(print) end",
+		"while true do nsnet.after(9e6, print) end",
+		"while true do c:tag 'x' end",
+		"while true do c:close() end",
+		"while true do nsnet.resolve '127.0.0.1' end",
+		"while true do nsnet.dial('udp', '127.0.0.1:9'):close() end",
+		"while true do nsnet.sleep(0) local _ = ('a'):rep(200):find '.-.-.-.-.-b' end",
 	};
 	struct rig r;
 	rig_open(&r);
 	char code[8192] = "local run = {\n";
 	for (size_t i = 0; i < ARRAY_LEN(runaways); i++)
-		snprintf(code + strlen(code), sizeof(code) - strlen(code), "function() %s end,\n",
+		snprintf(code + strlen(code), sizeof(code) - strlen(code), "function(c) %s end,\n",
 			runaways[i]);
 	strcat(code,
 		"}\nnsnet.on_connect(function(c)\n"
 		"if c.dst_port == 443 then return nsnet.allow end\n"
-		"run[c.dst_port]() return nsnet.allow end)");
+		"run[c.dst_port](c) return nsnet.allow end)");
 	rig_run(&r, code);
 	for (size_t i = 0; i < ARRAY_LEN(runaways); i++) {
 		char dst[32];
