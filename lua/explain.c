@@ -253,9 +253,12 @@ static void tell_verdict(struct explain *e, enum verdict v)
 	/* What the user has opened on the command line does not ask the default. */
 	const char *open = e->forward ? "-L" : e->trial.flow.named ? "-p" : "default";
 	const enum verdict said = d->would ? d->would : v;
-	printf("%s%s by %s%s%s%s\n", verdict_word(said),
-		said == VERDICT_DENY ? styles[d->style] : "", d->rule ? d->rule : open,
-		d->reason ? ": " : "", d->reason ? d->reason : "",
+	/* There a kernel has accepted before anybody is asked. */
+	const bool accepted =
+		e->forward || (e->o->inbound && e->trial.flow.key.proto == IPPROTO_TCP);
+	const enum deny_style style = accepted ? DENY_STYLE_RESET : d->style;
+	printf("%s%s by %s%s%s%s\n", verdict_word(said), said == VERDICT_DENY ? styles[style] : "",
+		d->rule ? d->rule : open, d->reason ? ": " : "", d->reason ? d->reason : "",
 		d->would ? ", but --dry-run allows it" : "");
 	if (d->remedy)
 		printf("remedy: %s\n", d->remedy);

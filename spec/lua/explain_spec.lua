@@ -126,7 +126,7 @@ nsnet.rules { { name = "a", port = 80, nsnet.allow },
     local output
     output, status = run([[nsnet.rules { { name = "no", cidr = "127.0.0.1", nsnet.deny } }]],
       "-L 5432 tcp 127.0.0.1:5432")
-    assert.is_truthy(output:find("deny (refuse) by no", 1, true), output)
+    assert.is_truthy(output:find("deny (reset) by no", 1, true), output)
     assert.equal(1, status)
     output, status = run([[nsnet.on_connect(function(c) c:limit { up = 9 } end)]],
       "-L 5432 tcp 127.0.0.1:5432")
@@ -234,7 +234,7 @@ end)]]
     assert.equal(0, status)
     _, status = run(code, "tcp 192.0.2.1:80 --src 10.0.0.8:4711")
     assert.equal(1, status)
-    tells("rule caller (-e:2) deny\ndeny (refuse) by caller (-e:2)\n", 1, code,
+    tells("rule caller (-e:2) deny\ndeny (reset) by caller (-e:2)\n", 1, code,
       "--inbound --src 203.0.113.9 tcp 10.0.0.1:8080")
     tells("rule caller (-e:2) no match\non_connect -e:3 no opinion\nallow by -p\n"
       .. "goes to 10.0.0.1:8080\n", 0, code, "--inbound --src 198.51.100.9 tcp 10.0.0.1:8080")
