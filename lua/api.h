@@ -42,7 +42,8 @@ struct lua_host *lua_host_new(const struct lua_options *o);
  * allowed. */
 void lua_host_free(struct lua_host *h);
 
-/* -s FILE and -e CODE, in the order of the command line. 0 or -ENOMEM. */
+/* -s FILE and -e CODE, in the order of the command line. Messages call the second code of the same
+ * name "NAME#2". 0 or -ENOMEM. */
 int lua_host_add_file(struct lua_host *h, const char *path);
 int lua_host_add_code(struct lua_host *h, const char *name, const char *text);
 

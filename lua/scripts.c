@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +17,7 @@
 #include "lua/greeting.h"
 #include "lua/rules.h"
 #include "lua/tamper.h"
+#include "lua/text.h"
 #include "lua/view.h"
 
 /* The functions of struct hooks: from a flow to the rule set that answers for it. A new flow asks
@@ -204,7 +206,13 @@ int lua_host_add_file(struct lua_host *h, const char *path)
 
 int lua_host_add_code(struct lua_host *h, const char *name, const char *text)
 {
-	return add(h, name, text);
+	size_t n = strlen(name), same = 1;
+	char numbered[TEXT_WHERE_MAX];
+	for (size_t i = 0; i < h->script_len; i++)
+		same += h->script[i].text && !strncmp(h->script[i].name, name, n) &&
+			(!h->script[i].name[n] || h->script[i].name[n] == '#');
+	snprintf(numbered, sizeof(numbered), "%s#%zu", name, same);
+	return add(h, same > 1 ? numbered : name, text);
 }
 
 size_t lua_host_memory(const struct lua_host *h)

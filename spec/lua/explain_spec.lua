@@ -48,6 +48,16 @@ nsnet.rules { { name = "a", port = 80, nsnet.allow },
       "tcp 192.0.2.1:80")
   end)
 
+  it("tells one -e from another", function()
+    local output = run("nsnet.rules { { port = 1, nsnet.allow } }",
+      "-e 'nsnet.rules { { port = 2, nsnet.allow } }' -e 'nsnet.rules { { port = 3,\n"
+      .. "nsnet.deny } }' tcp 192.0.2.1:3")
+    assert.is_truthy(output:find("\ndeny (refuse) by rule 1 (-e#3:1)\n", 1, true), output)
+    output = run("nsnet.default(nsnet.deny)", "-e 'nsnet.default(nsnet.allow)' tcp 192.0.2.1:3")
+    assert.is_truthy(output:find("-e#2:1: nsnet.default(nsnet.allow) contradicts the one at -e:1;",
+      1, true), output)
+  end)
+
   it("tells where it goes", function()
     local code = [[nsnet.rules { { cidr = "192.0.2.1", port = 80,
       nsnet.redirect("127.0.0.1:8080", { host_loopback = true }) } }]]

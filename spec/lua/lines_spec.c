@@ -158,7 +158,8 @@ static void an_error_in_a_rule_has_its_line(void **state)
 	}
 }
 
-/* A text for each load: of two scripts with one name neither is asked. */
+/* Codes of one name, as several -e, are told apart; of chunks that a script calls as itself neither
+ * text is asked. */
 static void texts_of_one_name_are_not_mixed_up(void **state)
 {
 	(void)state;
@@ -168,7 +169,14 @@ static void texts_of_one_name_are_not_mixed_up(void **state)
 	assert_int_equal(lua_host_add_code(r.host, "rules.lua", "-- {\n"), 0);
 	rig_run(&r, "nsnet.rules {\n { nsnet.deny } }");
 	assert_true(rig_ask(&r, &f, IPPROTO_TCP, "198.51.100.7:1"));
-	assert_string_equal(f.flow.decision.rule, "rule 1 (rules.lua:1 #1)");
+	assert_string_equal(f.flow.decision.rule, "rule 1 (rules.lua#2:2)");
+	rig_end(&r, &f, FLOW_CAUSE_DENIED);
+	rig_close(&r);
+
+	rig_open(&r);
+	rig_run(&r, "load('-- {', '=rules.lua')\nnsnet.rules {\n { nsnet.deny } }");
+	assert_true(rig_ask(&r, &f, IPPROTO_TCP, "198.51.100.7:1"));
+	assert_string_equal(f.flow.decision.rule, "rule 1 (rules.lua:2 #1)");
 	rig_end(&r, &f, FLOW_CAUSE_DENIED);
 	rig_close(&r);
 }
