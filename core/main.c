@@ -76,9 +76,7 @@ static const struct subcommand subcommands[] = {
 	{"console", "console [--pid PID]", run_console},
 	{"ctl", "ctl [--pid PID] [--json] COMMAND [ARGUMENT]", run_ctl},
 	{"doctor", "doctor", run_doctor},
-	{"explain",
-		"explain -s FILE... tcp|udp|icmp ADDRESS [--name NAME] [--sni NAME] [--src ADDR]",
-		run_explain},
+	{"explain", "explain -s FILE... tcp|udp|icmp ADDRESS [OPTION]...", run_explain},
 	{"lua-init", "lua-init [DIR]", run_lua_init},
 	{"report", "report LOG.jsonl [-o PAGE.html]", run_report},
 	{"test", "test [-v] [--coverage] FILE...", run_test},
@@ -93,9 +91,13 @@ static const struct subcommand *subcommand(const char *name)
 	return NULL;
 }
 
-static bool is_help(const char *word)
+/* Anywhere behind a subcommand: none takes a word like these. */
+static bool asks_help(const struct options *o)
 {
-	return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
+	for (int i = 1; i < o->argc; i++)
+		if (strcmp(o->argv[i], "--help") == 0 || strcmp(o->argv[i], "-h") == 0)
+			return true;
+	return false;
 }
 
 static int print_usage(const struct subcommand *s)
@@ -152,7 +154,7 @@ static int run_command(struct options *o, const struct inherit *inherit)
 	const struct subcommand *s = o->argc && !o->separated ? subcommand(o->argv[0]) : NULL;
 	int rc;
 
-	if (s && o->argc > 1 && is_help(o->argv[1]))
+	if (s && asks_help(o))
 		return print_usage(s);
 	if (s)
 		return s->run(o, inherit);

@@ -46,5 +46,8 @@ describe("nsnet-host", function()
       end
     end
     assert.is_true(count >= 7)
+    local text, status = run("explain -e 'nsnet.default(nsnet.deny)' tcp 192.0.2.1:80 --help")
+    assert.equal(0, status)
+    assert.is_truthy(text:find("^usage: nsnet%-host explain"), text)
   end)
 end)
