@@ -84,6 +84,14 @@ int args_enum(lua_State *L, int i, const char *key, const char *const *names)
 		text_kind(L, i - (i < 0), kind));
 }
 
+void args_type(lua_State *L, int i, int type, const char *what)
+{
+	char kind[TEXT_KIND_MAX];
+	if (lua_type(L, i) != type)
+		luaL_error(L, "%s takes a %s, not %s", what, lua_typename(L, type),
+			lua_isnone(L, i) ? "nothing" : text_kind(L, i, kind));
+}
+
 int args_length(lua_State *L, int i, const char *what)
 {
 	lua_Number last = 0;

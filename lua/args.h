@@ -14,6 +14,10 @@ bool args_bool(lua_State *L, int table, const char *key, bool otherwise);
 /* Seconds: 0 < value < 1e6. */
 double args_seconds(lua_State *L, int table, const char *key, double otherwise);
 
+/* Raises unless the argument at @i is of @type. luaL_checktype() would call a function whose result
+ * is returned at once "?", and count its object as an argument. */
+void args_type(lua_State *L, int i, int type, const char *what);
+
 /* The length of the list at @i. Raises if it has holes, or keys that are no places of a list:
  * what stands there must not be left out in silence. */
 int args_length(lua_State *L, int i, const char *what);

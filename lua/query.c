@@ -121,10 +121,10 @@ static bool wanted(const struct making *g, uint16_t type)
 	return g->type == type || g->type == 255; /* ANY */
 }
 
-static void add_address(struct making *g, const char *text, uint8_t v)
+static void add_address(struct making *g, const char *text, size_t len, uint8_t v)
 {
 	struct addr a;
-	if (addr_parse(&a, text) || a.v != v || a.port)
+	if (strlen(text) != len || addr_parse(&a, text) || a.v != v || a.port)
 		luaL_error(g->L, "query:answer: \"%s\" is no IPv%d address", text, v);
 	uint16_t type = v == 4 ? DNSMSG_TYPE_A : DNSMSG_TYPE_AAAA;
 	if (wanted(g, type))
@@ -133,14 +133,12 @@ static void add_address(struct making *g, const char *text, uint8_t v)
 
 static void add_a(struct making *g, const char *text, size_t len)
 {
-	(void)len;
-	add_address(g, text, 4);
+	add_address(g, text, len, 4);
 }
 
 static void add_aaaa(struct making *g, const char *text, size_t len)
 {
-	(void)len;
-	add_address(g, text, 6);
+	add_address(g, text, len, 6);
 }
 
 /* Strings of 255 bytes at most, one after another (RFC 1035 3.3.14). */
@@ -213,7 +211,8 @@ static void read_cname(struct making *g)
 		if (lua_type(L, -1) != LUA_TSTRING)
 			luaL_error(L, "query:answer: cname= must be a name, not %s",
 				text_kind(L, -1, kind));
-		int n = dnsmsg_wire(lua_tostring(L, -1), target);
+		bool whole = strlen(lua_tostring(L, -1)) == lua_objlen(L, -1);
+		int n = whole ? dnsmsg_wire(lua_tostring(L, -1), target) : -1;
 		if (n < 0)
 			luaL_error(L, "query:answer: cname=\"%s\" is no name", lua_tostring(L, -1));
 		dnsmake_cname(&g->k, 1, g->owner, g->ttl, target);
@@ -248,7 +247,7 @@ static int l_answer(lua_State *L)
 	static unsigned number;
 	struct query *y = check(L, "answer");
 	uint8_t *msg;
-	luaL_checktype(L, 2, LUA_TTABLE);
+	args_type(L, 2, LUA_TTABLE, "query:answer");
 	args_keys(L, 2, keys, "query:answer");
 	size_t len = make_answer(L, &y->q->m, &msg);
 	struct verdict_value v = {.verdict = VERDICT_ALLOW, .answer = number + 1 ? number + 1 : 1};
@@ -270,8 +269,9 @@ static int l_forward(lua_State *L)
 	struct verdict_value v = {.verdict = VERDICT_ALLOW};
 	(void)check(L, "forward");
 	if (!lua_isnoneornil(L, 2)) {
-		const char *text = luaL_checkstring(L, 2);
-		if (addr_parse(&v.target, text))
+		args_type(L, 2, LUA_TSTRING, "query:forward");
+		const char *text = lua_tostring(L, 2);
+		if (strlen(text) != lua_objlen(L, 2) || addr_parse(&v.target, text))
 			return luaL_error(L,
 				"query:forward: \"%s\" is no IP address of a name server, like "
 				"\"192.0.2.53\"",

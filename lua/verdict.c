@@ -180,7 +180,8 @@ static int verdict_call(lua_State *L)
 static int l_redirect(lua_State *L)
 {
 	struct verdict_value v = {.verdict = VERDICT_REDIRECT};
-	const char *text = luaL_checkstring(L, 1);
+	args_type(L, 1, LUA_TSTRING, "nsnet.redirect");
+	const char *text = lua_tostring(L, 1);
 	if (strlen(text) != lua_objlen(L, 1) || addr_parse(&v.target, text))
 		return luaL_error(L,
 			"nsnet.redirect: \"%s\" is no IP address with a port, like "
@@ -189,7 +190,7 @@ static int l_redirect(lua_State *L)
 			text);
 	if (!lua_isnoneornil(L, 2)) {
 		static const char *const keys[] = {"host_loopback", "reason", NULL};
-		luaL_checktype(L, 2, LUA_TTABLE);
+		args_type(L, 2, LUA_TTABLE, "nsnet.redirect(address, options)");
 		args_keys(L, 2, keys, "redirect");
 		v.named = args_bool(L, 2, "host_loopback", false);
 		lua_getfield(L, 2, "reason");
