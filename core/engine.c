@@ -8,6 +8,7 @@
 #include "buf.h"
 #include "inside.h"
 #include "log.h"
+#include "steady.h"
 
 /* Descriptors that no flow uses: the loop's, the tun, netlink, scripts', a margin. */
 #define FDS_RESERVED 64
@@ -20,7 +21,7 @@ static const char *engine_name_of(void *arg, const struct flow *f)
 		return NULL;
 	if (f->by_name)
 		return f->name;
-	return names_find(&e->names, &f->key.dst, ev_now(e->config.loop));
+	return names_find(&e->names, &f->key.dst, steady_now());
 }
 
 static void engine_on_answer(void *arg, const struct dnsquery *q, const uint8_t *msg, size_t len)
@@ -28,7 +29,7 @@ static void engine_on_answer(void *arg, const struct dnsquery *q, const uint8_t 
 	struct engine *e = arg;
 
 	UNUSED(q);
-	names_learn_answer(&e->names, msg, len, ev_now(e->config.loop));
+	names_learn_answer(&e->names, msg, len, steady_now());
 }
 
 static void engine_on_gone(void *arg)

@@ -14,6 +14,7 @@
 #include "dial.h"
 #include "hook.h"
 #include "log.h"
+#include "steady.h"
 #include "pair.h"
 
 #define ACCEPTS_MAX 64
@@ -30,8 +31,8 @@ struct link {
 	int child;   /* owned until the pair takes it; else -1 */
 	struct dial dial;
 	struct pair pair;
-	uint64_t seen; /* bytes both ways at the last sweep that saw a change */
-	ev_tstamp seen_at;
+	uint64_t seen;  /* bytes both ways at the last sweep that saw a change */
+	double seen_at; /* steady_now() */
 };
 
 /* ---- the text ---- */
@@ -181,7 +182,7 @@ static void link_on_dial(void *arg, int fd)
 	l->child = -1;
 	l->pair.held = l->flow.decision.first_bytes;
 	l->pair.waits = link_judge;
-	l->seen_at = ev_now(l->forwards->loop);
+	l->seen_at = steady_now();
 }
 
 static void link_dial(struct link *l)
@@ -354,7 +355,7 @@ static void forward_on_callers(struct ev_loop *loop, ev_io *w, int revents)
 static void forwards_on_sweep(struct ev_loop *loop, ev_timer *w, int revents)
 {
 	struct forwards *f = container_of(w, struct forwards, sweep);
-	const ev_tstamp now = ev_now(loop);
+	const double now = steady_now();
 	struct list *e, *tmp;
 
 	UNUSED(revents);

@@ -35,6 +35,7 @@ struct names {
 	struct hosts *file; /* borrowed: the host's own names; NULL = none. The owner sets it */
 };
 
+/* @now, everywhere: steady_now(). */
 int names_init(struct names *n); /* 0 or -ENOMEM */
 void names_fini(struct names *n);
 

@@ -12,6 +12,7 @@
 
 #include "base.h"
 #include "hook.h"
+#include "steady.h"
 
 /* Turns of reading and writing for one event: few enough to be fair. */
 #define TURNS_MAX 16
@@ -163,7 +164,7 @@ static bool is_delivered(struct pair *p, struct pair_side *s)
 		return true;
 	if (!s->ended || s->len)
 		return false;
-	return !unacked(to) || is_reset(to) || ev_now(p->loop) - p->failed_at >= LAST_MAX_S;
+	return !unacked(to) || is_reset(to) || steady_now() - p->failed_at >= LAST_MAX_S;
 }
 
 /* True if the pair is over; *@how then. */
@@ -177,7 +178,7 @@ static bool is_over(struct pair *p, enum relay_end *how)
 	}
 	*how = s == &p->world ? RELAY_END_WORLD_RESET : RELAY_END_CHILD_RESET;
 	if (!p->failed_at)
-		p->failed_at = ev_now(p->loop);
+		p->failed_at = steady_now();
 	return other(p, s)->failed || is_delivered(p, s);
 }
 

@@ -37,7 +37,7 @@ struct pair {
 	uint64_t may; /* bytes of the child's until it is held by itself; UINT64_MAX */
 	void (*waits)(void *arg); /* more of the child's is held, or its end; it may end all */
 	ev_timer last;            /* a side is broken; the other has not yet acknowledged all */
-	ev_tstamp failed_at;
+	double failed_at;         /* steady_now(); 0: has not */
 	relay_fn *fn;
 	void *arg;
 };

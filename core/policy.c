@@ -13,6 +13,7 @@
 #include "denial.h"
 #include "log.h"
 #include "sidedoor.h"
+#include "steady.h"
 
 static void decide(struct decision *d, enum verdict v, const char *rule, const char *reason)
 {
@@ -174,7 +175,7 @@ void policy_conclude(struct policy *p, struct flow *f)
 	f->times.decided = policy_now(p);
 	if (p->names && !f->inbound && !f->by_name && d->verdict != VERDICT_DENY &&
 		d->verdict != VERDICT_DROP)
-		f->names = names_hold(p->names, &f->key.dst, policy_now(p));
+		f->names = names_hold(p->names, &f->key.dst, steady_now());
 	if (p->observers) {
 		note_name(p, f);
 		observe_decided(p->observers, f);
@@ -386,7 +387,7 @@ void policy_end(struct policy *p, struct flow *f, enum flow_cause cause, ev_tsta
 	if (f->asked && p->hooks->close)
 		p->hooks->close(p->hooks->arg, f);
 	if (f->names)
-		names_release(p->names, f->names, now);
+		names_release(p->names, f->names, steady_now());
 	f->names = NULL;
 	if (f->errand)
 		p->errands->end(p->errands->arg, f);

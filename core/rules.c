@@ -9,6 +9,7 @@
 
 #include "base.h"
 #include "log.h"
+#include "steady.h"
 
 #include "lua/api.h"
 
@@ -61,7 +62,7 @@ static int rules_names_of(void *arg, const struct addr *ip, int (*fn)(void *arg,
 {
 	const struct policy *p = arg;
 
-	return p->names ? names_each(p->names, ip, ev_now(p->loop), fn, fn_arg) : 0;
+	return p->names ? names_each(p->names, ip, steady_now(), fn, fn_arg) : 0;
 }
 
 int rules_load(struct rules *r, const struct options *o, struct ev_loop *loop,

@@ -14,6 +14,7 @@
 
 #include "core/base.h"
 #include "core/log.h"
+#include "core/steady.h"
 #include "lua/budget.h"
 
 /* Errors never leave this file: Lua raises them with longjmp, and one that crossed the event loop
@@ -143,7 +144,7 @@ struct vm *vm_of(lua_State *L)
 
 static void vm_oom(struct vm *vm)
 {
-	vm->oom_at[vm->oom_count++ % ARRAY_LEN(vm->oom_at)] = ev_now(vm->loop);
+	vm->oom_at[vm->oom_count++ % ARRAY_LEN(vm->oom_at)] = steady_now();
 	lua_gc(vm->L, LUA_GCCOLLECT, 0);
 }
 
@@ -151,8 +152,7 @@ bool vm_broken(struct vm *vm)
 {
 	if (vm->oom_count < ARRAY_LEN(vm->oom_at))
 		return false;
-	ev_tstamp oldest = vm->oom_at[vm->oom_count % ARRAY_LEN(vm->oom_at)];
-	return ev_now(vm->loop) - oldest < 60;
+	return steady_now() - vm->oom_at[vm->oom_count % ARRAY_LEN(vm->oom_at)] < 60;
 }
 
 int vm_protect(struct vm *vm, lua_CFunction fn, void *arg)

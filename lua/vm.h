@@ -76,7 +76,7 @@ struct vm {
 	bool mem_counted;            /* by our allocator */
 	size_t outside, outside_max; /* bytes of sets, which are not Lua's memory; max 0 = any */
 	unsigned wakes;
-	ev_tstamp oom_at[3];
+	double oom_at[3]; /* steady_now() */
 	unsigned oom_count;
 	struct report report;
 };
