@@ -32,7 +32,7 @@ SHIM_release = -static-pie -Wl,--gc-sections -Wl,-z,relro,-z,now
 MODE_asan = $(SANITIZE) -DNSNET_NO_CAGE -DNSNET_LWIP_ASSERT
 LINK_asan = $(SANITIZE)
 SHIM_asan = $(SANITIZE)
-MODE_valgrind = -O1 -DNSNET_NO_CAGE -DNSNET_LWIP_ASSERT
+MODE_valgrind = -O1 -DNSNET_NO_CAGE -DNSNET_LWIP_ASSERT -DNSNET_SLOW_CPU=30
 MODE_fuzz = $(SANITIZE) -DNSNET_NO_CAGE -fsanitize=fuzzer-no-link -DNSNET_LWIP_ASSERT
 LINK_fuzz = $(SANITIZE)
 

@@ -258,9 +258,11 @@ static int families_by_the_32_bit_table(void)
 
 static void refuses_families_by_the_32_bit_table_too(void **state)
 {
-	int status = on_a_kernel_with("AF_VSOCK x\n", families_by_the_32_bit_table);
+	int status = -1;
 
 	(void)state;
+	if (!stage_is_valgrind())
+		status = on_a_kernel_with("AF_VSOCK x\n", families_by_the_32_bit_table);
 	if (status == -1)
 		skip();
 	assert_int_equal(status, EAFNOSUPPORT);
@@ -274,9 +276,11 @@ static int uring_by_the_32_bit_table(void)
 
 static void refuses_io_uring_by_the_32_bit_table_too(void **state)
 {
-	int status = on_a_kernel_with("AF_VSOCK x\n", uring_by_the_32_bit_table);
+	int status = -1;
 
 	(void)state;
+	if (!stage_is_valgrind())
+		status = on_a_kernel_with("AF_VSOCK x\n", uring_by_the_32_bit_table);
 	if (status == -1)
 		skip();
 	assert_int_equal(status, EPERM);
@@ -290,7 +294,7 @@ static void refuses_x32(void **state)
 
 static void refuses_it_by_the_32_bit_table_too(void **state)
 {
-	int status = in_namespace(by_the_32_bit_table, false);
+	int status = stage_is_valgrind() ? -1 : in_namespace(by_the_32_bit_table, false);
 
 	(void)state;
 	if (status == -1)
