@@ -159,10 +159,15 @@ enum verdict chain_failed(struct connection *c, const struct handler *h, struct 
 
 static enum verdict rule_hit(struct connection *c, struct rule *r, bool named, struct decision *d)
 {
+	static const struct verdict_value deny = {.verdict = VERDICT_DENY};
 	r->hits++;
 	r->last_hit = ev_now(c->rs->vm.loop);
 	c->rule_via = r->dialer_ref;
 	c->says_udp = r->filter->has_network;
+	if (rule_strands(r, &c->facts))
+		return chain_decide(c, r->label,
+			"by a name only TCP goes via a dialer; network= in the rule takes the rest",
+			&deny, false, d);
 	return chain_decide(c, r->label, r->reason, &r->verdict, named, d);
 }
 

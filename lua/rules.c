@@ -191,8 +191,10 @@ struct rule *rules_find(const struct rules *rs, size_t from, const struct facts 
 	for (size_t i = from; i < rs->len; i++) {
 		struct rule *r = &rs->rule[i];
 		bool hit = false;
-		*answer = filter_judge(r->filter, facts,
-			rule_closes(r) ? FILTER_CLOSES : FILTER_OPENS, &hit);
+		const enum filter_side side = rule_closes(r) ? FILTER_CLOSES
+			: rule_strands(r, facts)             ? FILTER_ASKS
+							     : FILTER_OPENS;
+		*answer = filter_judge(r->filter, facts, side, &hit);
 		if (*answer != FILTER_NO) {
 			*named = hit;
 			return r;

@@ -47,4 +47,12 @@ static inline bool rule_closes(const struct rule *r)
 	return r->verdict.verdict == VERDICT_DENY || r->verdict.verdict == VERDICT_DROP;
 }
 
+/* True if the rule sends a name's TCP through a proxy and does not say what is to become of the
+ * rest, @facts, which goes past no proxy then: it is to be denied. */
+static inline bool rule_strands(const struct rule *r, const struct facts *facts)
+{
+	return r->verdict.verdict == VERDICT_VIA && facts->network != FILTER_TCP &&
+		!r->filter->has_network && filter_has_names(r->filter);
+}
+
 #endif

@@ -176,6 +176,24 @@ nsnet.rules { { name = "a", port = 80, nsnet.allow },
     end
   end)
 
+  it("lets nothing of a name go past the dialer of its rule", function()
+    local via = [[nsnet.rules { { name = "office", domain = "a.test", %snsnet.via(function() end) },
+  { network = "udp", nsnet.allow } }]]
+    for _, other in ipairs { "udp 192.0.2.1:123", "udp [2001:db8::1]:123", "udp 192.0.2.1:443",
+      "icmp 192.0.2.1" } do
+      local output, status = run(via:format(""), other .. " --name a.test")
+      assert.matches("\ndeny %(refuse%) by office %(%-e:1%): by a name only TCP goes via a dialer; "
+        .. "network= in the rule takes the rest\n", output)
+      assert.equal(1, status)
+      output, status = run(via:format(""), other .. " --name b.test")
+      assert.equal(other:find("icmp") and 1 or 0, status, output) -- echo goes around no dialer
+      assert.is_nil(output:find("by office", 1, true))
+    end
+    assert.matches("\nvia by office", (run(via:format(""), "tcp 192.0.2.1:80 --name a.test")))
+    assert.matches("\nvia by office", (run(via:format([[network = { "tcp", "udp" }, ]]),
+      "udp 192.0.2.1:123 --name a.test")))
+  end)
+
   it("has no dialer for calls from outside", function()
     tells("rule rule 1 (-e:1) via\nvia by rule 1 (-e:1)\ngoes to 10.0.0.1:80\n", 0,
       "nsnet.rules { { nsnet.via(function() end) } }",
