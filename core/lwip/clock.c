@@ -26,6 +26,10 @@ static void run_timer(struct list *head, size_t link, void (*timer)(void))
 		 * limits of retransmission and of probes end what is dead. */
 		if (pcb->state == LAST_ACK)
 			pcb->tmr = tcp_ticks;
+		/* An ACK of what was to be sent again, under a closed window, empties the queue and
+		 * leaves the persist timer on (tcp_output() looks at the queue first). */
+		if (!pcb->unsent)
+			pcb->persist_backoff = 0;
 		pcb->next = tcp_active_pcbs;
 		tcp_active_pcbs = pcb;
 		c->pcb = NULL;
