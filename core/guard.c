@@ -119,8 +119,9 @@ static size_t unfold_local_nat64(const struct addr *a, struct addr *out)
 	return n;
 }
 
-/* The IPv4 addresses that the spelling of @a may stand for, the most likely one first. */
-static size_t unfold(const struct addr *a, struct addr *out)
+/* The IPv4 addresses that the spelling of @a may stand for, the most likely one first. *@bits: how
+ * many leading bits of it say so. */
+static size_t unfold_form(const struct addr *a, struct addr *out, unsigned *bits)
 {
 	static const struct {
 		uint8_t bits, at;
@@ -137,17 +138,34 @@ static size_t unfold(const struct addr *a, struct addr *out)
 
 	if (a->v != 6 || (memcmp(a->ip, zero, 15) == 0 && a->ip[15] <= 1))
 		return 0;
-	if (starts_with(a->ip, local_nat64, 48))
+	*bits = 48;
+	if (starts_with(a->ip, local_nat64, *bits))
 		return unfold_local_nat64(a, out);
 	for (size_t i = 0; i < ARRAY_LEN(form); i++) {
 		unsigned at = form[i].at;
 
 		if (starts_with(a->ip, form[i].prefix, form[i].bits)) {
 			out[0] = embedded(a, at, at + 1, at + 2, at + 3);
+			*bits = form[i].bits;
 			return 1;
 		}
 	}
 	return 0;
+}
+
+static size_t unfold(const struct addr *a, struct addr *out)
+{
+	unsigned bits;
+
+	return unfold_form(a, out, &bits);
+}
+
+unsigned guard_form_bits(const struct addr *a)
+{
+	struct addr reading[READINGS_MAX - 1];
+	unsigned bits;
+
+	return unfold_form(a, reading, &bits) ? bits : 0;
 }
 
 struct addr guard_canonical(const struct addr *a)

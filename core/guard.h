@@ -75,6 +75,8 @@ void guard_fini(struct guard *g);
  * ::ffff:0:0:0/96, ::/96 (but :: and ::1), 64:ff9b::/96, 64:ff9b:1::/48 and 2002::/16 (RFC 4291,
  * 2765, 6052, 8215, 3056). Port kept. One canonicalizer for rules, guard and dialers. */
 struct addr guard_canonical(const struct addr *a);
+/* How many leading bits of @a say that it stands for an IPv4 address; 0: it does not. */
+unsigned guard_form_bits(const struct addr *a);
 
 /* What @a, or any address that its spelling may stand for, is. A few hundred nanoseconds for a
  * destination asked for before, some microseconds else. An address without a version is

@@ -16,6 +16,7 @@
 #include "lua/sets.h"
 #include "lua/text.h"
 #include "lua/udata.h"
+#include "lua/within.h"
 
 static int filter_gc(lua_State *L)
 {
@@ -103,7 +104,7 @@ static void read_cidr(lua_State *L, int i, void *arg)
 			"nsnet.cidrs, not %s",
 			text_kind(L, i, kind));
 	const char *text = lua_tostring(L, i);
-	if (cidr_parse(&c, text))
+	if (within_parse(&c, text))
 		luaL_error(L, "cidr=\"%s\" is no address or network (host bits must be zero)",
 			text);
 	if (cidr_set_add(&f->own_cidrs, &c))
@@ -456,10 +457,8 @@ enum filter_answer filter_judge(const struct filter *f, const struct facts *fact
 		return FILTER_NO;
 	bool meant = false;
 	if (f->has_cidrs) {
-		int bits = cidr_set_find(f->cidrs, &facts->dst);
-		if (bits < 0)
+		if (!within(f->cidrs, &facts->literal, &facts->dst, side == FILTER_CLOSES, &meant))
 			return FILTER_NO;
-		meant = bits >= (facts->dst.v == 4 ? FILTER_NAMED_V4 : FILTER_NAMED_V6);
 		*named |= meant;
 	}
 	if (side == FILTER_OPENS && facts->door && !names_door(f, facts->door, meant))
@@ -494,7 +493,7 @@ bool filter_match_packet(const struct filter *f, enum hook_dir dir, const struct
 	}
 	if (f->has_cidrs) {
 		struct addr a = guard_canonical(far);
-		return cidr_set_find(f->cidrs, &a) >= 0;
+		return within(f->cidrs, far, &a, true, NULL);
 	}
 	return true;
 }

@@ -129,7 +129,7 @@ void filter_open(lua_State *L);
 struct filter *filter_read(lua_State *L, int i, enum filter_kind kind, const char *const *extra,
 	const char *what);
 
-/* Whether @f holds. *@named is set if a cidr= of it names the address: see FILTER_NAMED. A name
+/* Whether @f holds. *@named is set if a cidr= of it names the address: see within.h. A name
  * never does: it may resolve to anything. */
 enum filter_answer filter_judge(const struct filter *f, const struct facts *facts,
 	enum filter_side side, bool *named);
@@ -138,10 +138,5 @@ bool filter_has_names(const struct filter *f);
 /* filter_judge() == FILTER_YES for a handler. */
 bool filter_match(const struct filter *f, const struct facts *facts, bool *named);
 bool filter_match_packet(const struct filter *f, enum hook_dir dir, const struct packet *p);
-
-/* A network at least this long names its addresses, so that the guard lets them pass: a script
- * that writes 127.0.0.0/8 means it, one that writes 0.0.0.0/0 does not mean the host. */
-#define FILTER_NAMED_V4 8
-#define FILTER_NAMED_V6 10
 
 #endif

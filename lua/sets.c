@@ -15,6 +15,7 @@
 #include "lua/text.h"
 #include "lua/udata.h"
 #include "lua/vm.h"
+#include "lua/within.h"
 
 static int l_cidrs_has(lua_State *L);
 static int l_domains_match(lua_State *L);
@@ -121,8 +122,8 @@ static int l_cidrs_has(lua_State *L)
 	struct addr a;
 	if (addr_parse(&a, text))
 		return luaL_error(L, "cidrs:has(\"%s\"): no IP address", text);
-	a = guard_canonical(&a);
-	lua_pushboolean(L, cidr_set_find(s, &a) >= 0);
+	struct addr dst = guard_canonical(&a);
+	lua_pushboolean(L, within(s, &a, &dst, false, NULL));
 	return 1;
 }
 
@@ -140,7 +141,7 @@ typedef int add_fn(void *set, const char *text);
 static int add_cidr(void *set, const char *text)
 {
 	struct cidr c;
-	if (cidr_parse(&c, text))
+	if (within_parse(&c, text))
 		return -EINVAL;
 	return cidr_set_add(set, &c);
 }

@@ -194,6 +194,39 @@ nsnet.rules { { name = "a", port = 80, nsnet.allow },
       "udp 192.0.2.1:123 --name a.test")))
   end)
 
+  it("knows an address in both of its spellings, as it was and as what it stands for", function()
+    local function verdict(rule, address)
+      local output = run(("nsnet.rules { { cidr = %s, nsnet.%s } }"):format(rule,
+        "deny"), "tcp " .. address .. ":80")
+      local opened = run(("nsnet.rules { { cidr = %s, nsnet.%s } }"):format(rule, "allow"),
+        "--default=deny tcp " .. address .. ":80")
+      return (output:match("\ndeny %(refuse%) by rule 1") and "closes" or "-") .. " "
+        .. (opened:match("\nallow by rule 1") and "opens" or "-")
+    end
+    for _, row in ipairs {
+      { '"2002:c633:6400::/40"', "[2002:c633:6407::1]", "closes opens" },
+      { '"2002::/16"', "[2002:c633:6407::1]", "closes opens" },
+      { '"2000::/3"', "[2002:c633:6407::1]", "closes -" },
+      { '"::/0"', "[64:ff9b::198.51.100.7]", "closes -" },
+      { '"::/0"', "[::ffff:198.51.100.7]", "- -" },
+      { '"::ffff:198.51.100.0/120"', "[::ffff:198.51.100.7]", "closes opens" },
+      { '"::ffff:198.51.100.0/120"', "198.51.100.7", "closes opens" },
+      { 'nsnet.cidrs { "::ffff:0:0/96" }', "198.51.100.7", "closes opens" },
+      { '"198.51.100.0/24"', "[2002:c633:6407::1]", "closes opens" },
+      { '"198.51.100.0/24"', "[::ffff:198.51.100.7]", "closes opens" },
+      { '"198.51.100.0/24"', "[64:ff9b::198.51.100.7]", "closes opens" },
+      { '"64:ff9b::/96"', "[64:ff9b::198.51.100.7]", "closes opens" },
+      { '"64:ff9b::/96"', "198.51.100.7", "- -" },
+      { '"2002::/16"', "[2002:7f00:1::1]", "closes -" }, -- the guard's, and not named
+      { '"2002:7f00::/24"', "[2002:7f00:1::1]", "closes opens" },
+      { 'nsnet.cidrs { "2002:c633:6400::/40" }', "[2002:c633:6407::1]", "closes opens" },
+    } do
+      assert.equal(row[3], verdict(row[1], row[2]), row[1] .. " " .. row[2])
+    end
+    assert.equal(0, select(2, run([[
+assert(nsnet.cidrs { "2002:c633:6400::/40" }:has "2002:c633:6407::1")]], "tcp 192.0.2.1:80")))
+  end)
+
   it("has no dialer for calls from outside", function()
     tells("rule rule 1 (-e:1) via\nvia by rule 1 (-e:1)\ngoes to 10.0.0.1:80\n", 0,
       "nsnet.rules { { nsnet.via(function() end) } }",
