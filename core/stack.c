@@ -309,7 +309,14 @@ size_t stack_conn_room(const struct stack_conn *c)
 		return 0;
 	/* tcp_write() cuts at half of the largest window seen: reading more at a time would make
 	 * one large and one small segment of each read. */
-	unit = pcb->snd_wnd_max / 2 ? MIN(pcb->mss, pcb->snd_wnd_max / 2) : pcb->mss;
+	unit = MIN(pcb->mss, pcb->snd_wnd_max / 2);
+	/* No window yet: tcp_write() would cut at the MSS now, and take the segment for shorter than
+	 * it is when there is one. One byte keeps its persist timer going. */
+	if (unlikely(!unit)) {
+		if (pcb->unsent)
+			return 0;
+		unit = 1;
+	}
 	if (pcb->snd_buf < unit || pcb->snd_queuelen > TCP_SND_QUEUELEN - 64)
 		return 0;
 	if (unlikely(buf_pressure(c->outbox.held, c->stack->count)))
