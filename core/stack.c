@@ -310,8 +310,8 @@ size_t stack_conn_room(const struct stack_conn *c)
 	/* tcp_write() cuts at half of the largest window seen: reading more at a time would make
 	 * one large and one small segment of each read. */
 	unit = MIN(pcb->mss, pcb->snd_wnd_max / 2);
-	/* No window yet: tcp_write() would cut at the MSS now, and take the segment for shorter than
-	 * it is when there is one. One byte keeps its persist timer going. */
+	/* No window yet: tcp_write() would cut at the MSS now, and take that segment for a shorter
+	 * one when there is a window. One byte keeps its persist timer going. */
 	if (unlikely(!unit)) {
 		if (pcb->unsent)
 			return 0;
