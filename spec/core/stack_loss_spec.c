@@ -205,6 +205,35 @@ static void lives_with_a_window_that_is_never_scaled(void **state)
 	}
 }
 
+/* lwIP measures its last segment by half of the largest window it has seen; before there was one,
+ * by the MSS. What is queued before must fit into the first. */
+static void begins_without_a_window(void **state)
+{
+	static const uint16_t first[] = {0, 1}, second[] = {2, 3, 10, 100};
+
+	NEEDS_WORLD;
+	for (size_t i = 0; i < ARRAY_LEN(first) * ARRAY_LEN(second); i++) {
+		struct talk t = talk_to(i % 2);
+
+		t.window = first[i / ARRAY_LEN(second)];
+		talk_syn(&t, NULL, 0);
+		talk_expect(&t, SYN | ACK);
+		talk_send(&t, ACK, NULL, 0);
+		world_until(o.opened == 1);
+		assert_int_equal(stack_conn_room(&o.c), 1);
+		give(pattern, 1);
+		set_window(&t, second[i % ARRAY_LEN(second)]);
+		get_all(&t, 0, 1);
+		settle();
+		give(pattern + 1, 3);
+		get_all(&t, 1, 3);
+		set_window(&t, 65535);
+		give(pattern + 4, 30000);
+		get_all(&t, 4, 30000);
+		again();
+	}
+}
+
 static void closes_its_own_window(void **state)
 {
 	struct talk t;
@@ -390,6 +419,7 @@ static const struct CMUnitTest tests[] = {
 	IT(respects_the_window),
 	IT(learns_by_a_probe_that_a_window_is_open),
 	IT(lives_with_a_window_that_is_never_scaled),
+	IT(begins_without_a_window),
 	IT(closes_its_own_window),
 	IT(answers_keepalives),
 	IT(ignores_acks_of_the_past_and_future),
