@@ -180,17 +180,23 @@ void stack_stray(struct stack *s, struct buf *b, struct packet *p)
 	port_input(port_wrap(b, p), p);
 }
 
-/* True if the memory limit forbids to take in what the child will send again. */
+/* True if the memory limit, or the window, forbids to take in what the child will send again. */
 static bool unaffordable(const struct stack_conn *c, const struct packet *p)
 {
 	const struct tcp_pcb *pcb = c->pcb;
+	const uint32_t ahead = packet_get32(p->data + p->l4 + 4) - pcb->rcv_nxt;
+	const uint32_t len = (uint32_t)(p->len - p->payload);
 
-	if (p->len == p->payload)
+	if (!len)
 		return false;
+	if ((int32_t)ahead <= 0)
+		return buf_pressure(c->inbox.held, c->stack->count);
+	/* lwIP looks only at where a segment begins that comes out of order, and would take more
+	 * than its window has. */
+	if (ahead + len + !!(p->tcp_flags & PACKET_TCP_FIN) > pcb->rcv_wnd)
+		return true;
 	/* What is out of order pins a buffer, is no part of the inbox, and brings nobody on. */
-	if ((int32_t)(packet_get32(p->data + p->l4 + 4) - pcb->rcv_nxt) > 0)
-		return buf_pressure(SIZE_MAX, 1);
-	return buf_pressure(c->inbox.held, c->stack->count);
+	return buf_pressure(SIZE_MAX, 1);
 }
 
 void stack_conn_input(struct stack_conn *c, struct buf *b, struct packet *p)

@@ -272,6 +272,38 @@ static void closes_its_own_window(void **state)
 	take("on", 2);
 }
 
+/* What comes out of order may begin within the window and end beyond it. */
+static void takes_nothing_out_of_order_beyond_its_window(void **state)
+{
+	static const size_t over[] = {0, 1, 30000};
+	const size_t window = 4 << 20;
+
+	NEEDS_WORLD;
+	for (size_t i = 0; i < ARRAY_LEN(over); i++) {
+		struct talk t = opened(i % 2);
+		const uint32_t first = t.seq;
+		size_t last = 40000;
+
+		talk_send_at(&t, (uint32_t)(first + window - last + over[i]), ACK, pattern, last);
+		while (t.seq - first < window - last) {
+			size_t n = MIN((size_t)60000, window - last - (t.seq - first));
+
+			talk_send(&t, ACK, pattern, n);
+			settle();
+			drain();
+		}
+		if (over[i]) /* it was no use */
+			talk_send_at(&t, t.seq, ACK, pattern, last);
+		settle();
+		stack_tick(2);
+		drain();
+		assert_int_equal(o.c.inbox.len, window);
+		assert_int_equal(got.ack, (uint32_t)(first + window));
+		assert_int_equal(got.window, 0);
+		again();
+	}
+}
+
 static void answers_keepalives(void **state)
 {
 	NEEDS_WORLD;
@@ -421,6 +453,7 @@ static const struct CMUnitTest tests[] = {
 	IT(lives_with_a_window_that_is_never_scaled),
 	IT(begins_without_a_window),
 	IT(closes_its_own_window),
+	IT(takes_nothing_out_of_order_beyond_its_window),
 	IT(answers_keepalives),
 	IT(ignores_acks_of_the_past_and_future),
 	IT(sends_what_waited_in_many_pieces),
