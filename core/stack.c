@@ -201,7 +201,10 @@ static bool unaffordable(const struct stack_conn *c, const struct packet *p)
 
 void stack_conn_input(struct stack_conn *c, struct buf *b, struct packet *p)
 {
-	if (unlikely(!c->pcb)) {
+	struct tcp_pcb *pcb = c->pcb;
+	u16_t mss = 0;
+
+	if (unlikely(!pcb)) {
 		stack_stray(c->stack, b, p);
 		return;
 	}
@@ -209,9 +212,16 @@ void stack_conn_input(struct stack_conn *c, struct buf *b, struct packet *p)
 		buf_put(b);
 		return;
 	}
+	/* lwIP heeds the MSS option of any segment. It is for the SYN alone (RFC 9293 3.2), and
+	 * what waits to be sent is as long as the old one let it be. */
+	if (pcb->state >= ESTABLISHED)
+		mss = pcb->mss;
 	enter(c);
 	port_input(port_wrap(b, p), p);
 	leave(c);
+	pcb = c->pcb;
+	if (pcb && mss)
+		pcb->mss = mss;
 }
 
 static void begin(struct stack *s, struct stack_conn *c, const struct stack_conn_ops *ops)

@@ -304,6 +304,37 @@ static void takes_nothing_out_of_order_beyond_its_window(void **state)
 	}
 }
 
+/* RFC 9293 3.2: the option is for the SYN. */
+static void heeds_no_segment_size_after_the_handshake(void **state)
+{
+	static const uint8_t small[] = {2, 4, 5, 0xb4}; /* 1460 */
+
+	NEEDS_WORLD;
+	for (size_t f = 0; f < ARRAY_LEN(family); f++) {
+		struct talk t = opened(f);
+		struct segment s = {.src = t.self,
+			.dst = t.peer,
+			.seq = t.seq,
+			.ack = t.ack,
+			.flags = ACK,
+			.options = small,
+			.options_len = sizeof(small)};
+		size_t room;
+
+		set_window(&t, 0);
+		room = stack_conn_room(&o.c);
+		assert_true(room > 30000);
+		give(pattern, 40000);
+		assert_true(segment_put(&s));
+		settle();
+		assert_int_equal(stack_conn_room(&o.c), room);
+		give(pattern + 40000, 80000);
+		set_window(&t, 65535);
+		get_all(&t, 0, 120000);
+		again();
+	}
+}
+
 static void answers_keepalives(void **state)
 {
 	NEEDS_WORLD;
@@ -454,6 +485,7 @@ static const struct CMUnitTest tests[] = {
 	IT(begins_without_a_window),
 	IT(closes_its_own_window),
 	IT(takes_nothing_out_of_order_beyond_its_window),
+	IT(heeds_no_segment_size_after_the_handshake),
 	IT(answers_keepalives),
 	IT(ignores_acks_of_the_past_and_future),
 	IT(sends_what_waited_in_many_pieces),
