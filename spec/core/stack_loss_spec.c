@@ -319,11 +319,10 @@ static void heeds_no_segment_size_after_the_handshake(void **state)
 			.flags = ACK,
 			.options = small,
 			.options_len = sizeof(small)};
-		size_t room;
+		const size_t room = stack_conn_room(&o.c);
 
-		set_window(&t, 0);
-		room = stack_conn_room(&o.c);
 		assert_true(room > 30000);
+		set_window(&t, 0);
 		give(pattern, 40000);
 		assert_true(segment_put(&s));
 		settle();
