@@ -128,6 +128,13 @@ bool addr_equal_ip(const struct addr *a, const struct addr *b)
 	return a->v == b->v && memcmp(a->ip, b->ip, sizeof(a->ip)) == 0;
 }
 
+bool addr_is_mapped(const struct addr *a)
+{
+	static const uint8_t prefix[12] = {[10] = 0xff, [11] = 0xff};
+
+	return a->v == 6 && memcmp(a->ip, prefix, sizeof(prefix)) == 0;
+}
+
 socklen_t addr_to_sockaddr(const struct addr *a, struct sockaddr_storage *ss)
 {
 	struct sockaddr_in sin = {.sin_family = AF_INET, .sin_port = htons(a->port)};

@@ -43,6 +43,7 @@ char *addr_format(const struct addr *a, bool with_port, char *text);
 
 bool addr_equal(const struct addr *a, const struct addr *b);    /* with the port */
 bool addr_equal_ip(const struct addr *a, const struct addr *b); /* without */
+bool addr_is_mapped(const struct addr *a); /* ::ffff:192.0.2.1, RFC 4291 2.5.5.2 */
 
 /* To and from the kernel's form. addr_to_sockaddr returns the length used;
  * addr_from_sockaddr returns 0, or -EAFNOSUPPORT for another family. */

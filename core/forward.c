@@ -14,8 +14,8 @@
 #include "dial.h"
 #include "hook.h"
 #include "log.h"
-#include "steady.h"
 #include "pair.h"
+#include "steady.h"
 
 #define ACCEPTS_MAX 64
 #define PAUSE_S 0.2 /* as in publish.c: without descriptors nobody is accepted for so long */

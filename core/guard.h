@@ -33,13 +33,6 @@ enum guard_class {
 
 const char *guard_class_name(enum guard_class c); /* for people: "host loopback", ... */
 
-struct guard;
-
-/* What opens @to of class @c, for people; NULL: nothing does. @redirected: a rule sends there what
- * was to go elsewhere. */
-const char *guard_remedy(const struct guard *g, enum guard_class c, const struct addr *to,
-	bool redirected);
-
 #define GUARD_KNOWN 64 /* a power of two */
 
 struct guard {
@@ -69,6 +62,11 @@ struct guard {
 
 int guard_init(struct guard *g); /* 0 or negative errno */
 void guard_fini(struct guard *g);
+
+/* What opens @to of class @c, for people; NULL: nothing does. @redirected: a rule sends there what
+ * was to go elsewhere. */
+const char *guard_remedy(const struct guard *g, enum guard_class c, const struct addr *to,
+	bool redirected);
 
 /* The IPv4 address that the IPv6 address @a in truth reaches, else @a itself: unfolds
  * ::ffff:0:0/96,

@@ -18,9 +18,7 @@ struct told {
 
 static void unfold(struct addr *a)
 {
-	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-
-	if (memcmp(a->ip, mapped, sizeof(mapped)) != 0)
+	if (!addr_is_mapped(a))
 		return;
 	memmove(a->ip, a->ip + 12, 4);
 	memset(a->ip + 4, 0, 12);

@@ -25,31 +25,33 @@ static bool is_stderr(const char *to)
 	return strcmp(to, "-") == 0 || strcmp(to, "fd:2") == 0;
 }
 
-/* Each would write over the other's lines. */
-static bool is_same_file(int a, int b)
+/* The file that a log option names: a path, - or fd:N. */
+static bool stat_output(const char *to, struct stat *st)
+{
+	if (is_stderr(to))
+		return fstat(STDERR_FILENO, st) == 0;
+	if (strncmp(to, "fd:", 3) == 0)
+		return fstat((int)strtol(to + 3, NULL, 10), st) == 0;
+	return stat(to, st) == 0;
+}
+
+/* False if one of them does not exist yet. Each would write over the other's. */
+static bool is_same_file(const char *a, const char *b)
 {
 	struct stat x, y;
 
-	return fstat(a, &x) == 0 && fstat(b, &y) == 0 && S_ISREG(x.st_mode) &&
+	return stat_output(a, &x) && stat_output(b, &y) && S_ISREG(x.st_mode) &&
 		x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
-/* False if one of them does not exist yet. */
-static bool is_same_path(const char *a, const char *b)
-{
-	struct stat x, y;
-
-	return stat(a, &x) == 0 && stat(b, &y) == 0 && S_ISREG(x.st_mode) && x.st_dev == y.st_dev &&
-		x.st_ino == y.st_ino;
-}
-
 /* To be asked before each output makes its file anew: what exists is not emptied for another, and
- * what the one before has made is found. 0, or the exit status after a message. */
-static int refuse_one_file_twice(const struct options *o)
+ * what the one before has made is found. @text: what --log or -v name. 0, or the exit status after
+ * a message. */
+static int refuse_one_file_twice(const struct options *o, const char *text)
 {
 	const struct {
 		const char *option, *to;
-	} output[] = {{"--log", o->log}, {"--log-json", o->log_json}, {"--pcap", o->pcap},
+	} output[] = {{"--log", text}, {"--log-json", o->log_json}, {"--pcap", o->pcap},
 		{"--learn", o->learn}};
 
 	for (size_t i = 1; i < ARRAY_LEN(output); i++) {
@@ -57,7 +59,7 @@ static int refuse_one_file_twice(const struct options *o)
 			char what[64];
 
 			if (!output[i].to || !output[j].to ||
-				!is_same_path(output[i].to, output[j].to))
+				!is_same_file(output[i].to, output[j].to))
 				continue;
 			snprintf(what, sizeof(what), "that is the file of %s; give each its own",
 				output[j].option);
@@ -135,7 +137,7 @@ int logs_open(struct logs *l, const struct options *o, struct policy *policy, st
 	l->policy = policy;
 	l->cage = cage;
 	l->who.diag = -1;
-	rc = refuse_one_file_twice(o);
+	rc = refuse_one_file_twice(o, text);
 	if (rc)
 		return rc;
 	if (text) {
@@ -144,22 +146,19 @@ int logs_open(struct logs *l, const struct options *o, struct policy *policy, st
 			return failed("--log", text, -rc);
 		policy->logged = is_stderr(text);
 	}
-	rc = refuse_one_file_twice(o);
+	rc = refuse_one_file_twice(o, text);
 	if (rc)
 		return rc;
 	if (o->log_json) {
 		rc = logjson_open(&l->json, policy, o->log_json, o->argv);
 		if (rc < 0)
 			return failed("--log-json", o->log_json, -rc);
-		if (text && is_same_file(l->text.writer.fd, l->json.writer.fd))
-			return options_usage("--log-json", o->log_json,
-				"that is the file of --log; give each its own");
 	}
-	rc = refuse_one_file_twice(o);
+	rc = refuse_one_file_twice(o, text);
 	if (rc == 0)
 		rc = open_capture(l, o);
 	if (rc == 0)
-		rc = refuse_one_file_twice(o);
+		rc = refuse_one_file_twice(o, text);
 	if (rc)
 		return rc;
 	if (o->summary)

@@ -76,8 +76,7 @@ void resolver_fini(struct resolver *r); /* every query must be done or canceled 
 /* Asks the @len bytes at @msg, which dnsmsg_parse() accepts as whole with one question. They are
  * lent until the end; the identifier in them is overwritten. @whole: a truncated answer is of no
  * use, go on with TCP. @server: ask this one instead of the host's, as q->rule wants it, or NULL.
- * Returns 0: @done
- * will be called; or a negative errno: it will not. */
+ * Returns 0: @done will be called; or a negative errno: it will not. */
 int resolver_ask(struct resolver *r, struct resolver_query *q, uint8_t *msg, size_t len, bool whole,
 	const struct addr *server, resolver_fn *done);
 

@@ -252,6 +252,8 @@ for to in "%s", "224.0.0.251", "ff02::fb":
           end
         end
       end
+      L:run({ "true" }, { args = { "--log", "-", "--pcap", "/proc/self/fd/2" } }):exits(2)
+        :complains("%-%-pcap '/proc/self/fd/2': that is the file of %-%-log; give each")
       assert.equal("kept\n", L:read("home/old"))
     end)
 

@@ -174,6 +174,19 @@ end)
     assert.is_nil(L:log():sub(#before + 1):match("udp_"))
   end)
 
+  it("of a rule for a name leaks none of the name's UDP", function()
+    local before = L:log()
+    lab.both(function(_, net)
+      local rules = ([[nsnet.rules { { domain = "a.test", nsnet.via(require("nsnet.socks5").dialer {
+        proxy = "%s:1080" }) } }]]):format(DANTE.v4)
+      L:run({ "sh", "-c", ("getent ahosts a.test >/dev/null; exec python3 -BS "
+        .. "/run/repo/spec/support/client.py udp-closed %s %d"):format(net.world, port.record) },
+        { args = { "-e", rules } })
+        :shows("^E%u+\n"):complains("by a name only TCP goes via a dialer")
+    end)
+    assert.is_nil(L:log():sub(#before + 1):match("udp_"))
+  end)
+
   it("is reached through another one, as the last of a chain", function()
     local script = L:script(([[
 local socks5, http_connect = require "nsnet.socks5", require "nsnet.http_connect"

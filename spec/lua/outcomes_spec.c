@@ -300,6 +300,49 @@ static void who_hears_of_the_end_changes_nothing(void **state)
 	rig_close(&r);
 }
 
+/* With observe = true the same costs nothing but a message. */
+static void who_only_looks_changes_nothing(void **state)
+{
+	static const char frame[] =
+		"nsnet.on_connect({ observe = true }, function(x) kept = kept or x " CALL
+		"nsnet.on_flow({ observe = true }, function(x) kept = kept or x " CALL
+		"nsnet.on_first_bytes({ observe = true, port = '3000-3999' }, function(x)\n"
+		"return bodies[x.dst_port - 3000](x) end)\n"
+		"nsnet.on_dns({ observe = true }, function(x) kept = kept or x\n"
+		"return bodies[tonumber(x.name:match '%d+')](x) end)\n"
+		"bodies[2000] = bodies[0] for i = 1, 999 do bodies[2000 + i] = bodies[0] end";
+	struct rig r;
+	struct rig_flow f;
+	char name[32];
+	(void)state;
+	asking_open(&r,
+		script(VERDICTS | FLOWS | NOT_ALLOW | NOT_DENY | NOT_AWAY | NOT_VIA | NOT_TRUE |
+				NOT_TEXT,
+			frame));
+	for (size_t i = 1; i <= bodies; i++) {
+		assert_int_equal(ask_port(&r, IPPROTO_TCP, 1000 + i), VERDICT_ALLOW);
+		check_log(&r, i, "; an observer answers nothing");
+		assert_int_equal(ask_port(&r, IPPROTO_UDP, 1000 + i), VERDICT_ALLOW);
+		check_log(&r, i, "; an observer answers nothing");
+		open_port(&r, &f, 3000 + i);
+		assert_int_equal(policy_first_bytes(&r.policy, &f.flow, "x", 1, true),
+			VERDICT_ALLOW);
+		rig_end(&r, &f, FLOW_CAUSE_CLOSED);
+		check_log(&r, i, "; an observer answers nothing");
+	}
+	asking_close(&r);
+	/* What is about a connection is wrong for a question. */
+	asking_open(&r,
+		script(VERDICTS | NOT_ALLOW | NOT_DENY | NOT_AWAY | NOT_VIA | NOT_TRUE | NOT_TEXT,
+			frame));
+	for (size_t i = 1; i <= bodies; i++) {
+		snprintf(name, sizeof(name), "n%zu.example", i);
+		assert_int_equal(ask(&r, name), -2);
+		check_log(&r, i, "; an observer answers nothing");
+	}
+	asking_close(&r);
+}
+
 static void timers_and_tasks_go_on(void **state)
 {
 	struct rig r;
@@ -374,6 +417,7 @@ int main(void)
 		rig_test(who_answers_questions_fails_them),
 		rig_test(who_dials_fails_to),
 		rig_test(who_hears_of_the_end_changes_nothing),
+		rig_test(who_only_looks_changes_nothing),
 		rig_test(timers_and_tasks_go_on),
 		rig_test(a_start_that_goes_wrong_is_none),
 	};
