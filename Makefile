@@ -145,7 +145,7 @@ $(B)/libnsnet.a: $(LIB_OBJ) $(B)/libhost.a
 PIC = -fPIC -fvisibility=hidden
 $(B)/obj/core/%.o: private WALL = $(PIC) $(DEPS_CFLAGS)
 $(B)/spec/core/%: private WALL = $(DEPS_CFLAGS)
-LWIP_USER := core/stack core/inbox core/lwip/port core/lwip/clock
+LWIP_USER := core/stack core/inbox core/lwip/port core/lwip/clock core/lwip/intake
 $(LWIP_USER:%=$(B)/obj/%.o): private WALL = $(PIC) $(DEPS_CFLAGS) $(LWIP_CFLAGS)
 $(LWIP_USER:%=$(B)/obj/%.o): | $(LWIP_DIR)/src/core/tcp_in.c
 $(B)/obj/lua/%.o: private WALL = $(PIC) $(DEPS_CFLAGS) $(LUA_CFLAGS)

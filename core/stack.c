@@ -9,6 +9,7 @@
 #include <lwip/priv/tcp_priv.h>
 
 #include "base.h"
+#include "lwip/intake.h"
 #include "lwip/port.h"
 
 /* Theory of operation
@@ -163,40 +164,15 @@ static void on_error(void *arg, err_t err)
 		c->events |= EVENT_RESET;
 }
 
-/* pbufs count in 16 bits; the 40 bytes above that exist only with IPv6. */
-static bool fits(const struct packet *p)
-{
-	return p->len <= UINT16_MAX;
-}
-
 void stack_stray(struct stack *s, struct buf *b, struct packet *p)
 {
 	UNUSED(s);
-	if (!fits(p)) {
+	if (!intake_fits(p)) {
 		buf_put(b);
 		return;
 	}
 	tcp_active_pcbs = NULL;
 	port_input(port_wrap(b, p), p);
-}
-
-/* True if the memory limit, or the window, forbids to take in what the child will send again. */
-static bool unaffordable(const struct stack_conn *c, const struct packet *p)
-{
-	const struct tcp_pcb *pcb = c->pcb;
-	const uint32_t ahead = packet_get32(p->data + p->l4 + 4) - pcb->rcv_nxt;
-	const uint32_t len = (uint32_t)(p->len - p->payload);
-
-	if (!len)
-		return false;
-	if ((int32_t)ahead <= 0)
-		return buf_pressure(c->inbox.held, c->stack->count);
-	/* lwIP looks only at where a segment begins that comes out of order, and would take more
-	 * than its window has. */
-	if (ahead + len + !!(p->tcp_flags & PACKET_TCP_FIN) > pcb->rcv_wnd)
-		return true;
-	/* What is out of order pins a buffer, is no part of the inbox, and brings nobody on. */
-	return buf_pressure(SIZE_MAX, 1);
 }
 
 void stack_conn_input(struct stack_conn *c, struct buf *b, struct packet *p)
@@ -208,7 +184,7 @@ void stack_conn_input(struct stack_conn *c, struct buf *b, struct packet *p)
 		stack_stray(c->stack, b, p);
 		return;
 	}
-	if (unlikely(!fits(p) || unaffordable(c, p))) {
+	if (unlikely(!intake_fits(p) || !intake_admits(&c->inbox, pcb, c->stack->count, p))) {
 		buf_put(b);
 		return;
 	}

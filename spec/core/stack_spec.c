@@ -267,6 +267,34 @@ static void ignores_what_follows_fin(void **state)
 	talk_get(&t, "still", 5);
 }
 
+/* One that came out of order stands where it stands: RFC 9293 3.10.7.4. */
+static void ignores_what_stands_behind_a_fin(void **state)
+{
+	const size_t window = 4 << 20, end = window - 10;
+
+	NEEDS_WORLD;
+	for (size_t f = 0; f < ARRAY_LEN(family); f++) {
+		struct talk t = opened(f);
+		const uint32_t first = t.seq;
+
+		talk_send_at(&t, (uint32_t)(first + end), ACK | FIN, NULL, 0);
+		for (size_t n = 0; n < 2 * window; n += 32768) { /* twice what it may */
+			talk_send(&t, ACK, pattern, 32768);
+			settle();
+			while (world_child_has())
+				segment_next();
+		}
+		assert_in_range(o.c.inbox.len, end - 32768, end);
+		assert_false(o.c.rx_fin);
+		t.seq = first + (uint32_t)o.c.inbox.len;
+		talk_send(&t, ACK, pattern, end - o.c.inbox.len);
+		settle();
+		assert_true(o.c.rx_fin);
+		assert_int_equal(o.c.inbox.len, end);
+		again();
+	}
+}
+
 static void delivers_urgent_bytes_in_line(void **state)
 {
 	static const uint16_t urgent[] = {0, 1, 5, 6, 100, 65535};
@@ -303,6 +331,7 @@ static const struct CMUnitTest tests[] = {
 	IT(puts_segments_in_order),
 	IT(takes_no_byte_twice),
 	IT(ignores_what_follows_fin),
+	IT(ignores_what_stands_behind_a_fin),
 	IT(delivers_urgent_bytes_in_line),
 };
 
