@@ -206,6 +206,7 @@ static void on_violation(int signo, siginfo_t *info, void *context)
 		"nsnet-host: the sandbox ended the program: it tried %s%s%d, which is not allowed "
 		"after the start; please report it (--no-sandbox goes on without)\n",
 		name ? name : "system call", name ? "(2), call " : " ", info->si_syscall);
+	log_rescue();
 	if (n > 0)
 		(void)!write(STDERR_FILENO, text, (size_t)n);
 	_exit(CAGE_STATUS);

@@ -25,6 +25,7 @@
 #include "log.h"
 #include "logs.h"
 #include "metrics.h"
+#include "outlet.h"
 #include "rules.h"
 
 /* Connections by -L at a time; each takes two descriptors. */
@@ -45,6 +46,7 @@ struct host {
 	struct control control;
 	struct inspect inspect;
 	struct logs logs;
+	struct outlet outlet;
 	uint16_t forward_ports[FORWARD_PORTS];
 	struct metrics metrics;
 	struct exporter exporter; /* --metrics */
@@ -365,10 +367,13 @@ static void serve(struct host *h)
 		if (rc < 0)
 			log_error("cannot start the command: %s", strerror(-rc));
 	}
+	if (h->status == 0 && rc == 0 && outlet_start(&h->outlet, h->loop) < 0)
+		log_info("messages are written one by one");
 	if (h->status == 0 && rc == 0)
 		rc = lock_up(h);
 	if (h->status == 0 && rc == 0)
 		ev_run(h->loop, 0);
+	outlet_stop(&h->outlet);
 	if (rc < 0)
 		h->status = EXIT_PREFLIGHT;
 	follow_stop(&h->follow);

@@ -3,6 +3,7 @@
 #define NSNET_LOG_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 /* log - our own messages: one line per event on stderr, each beginning
  * "nsnet-host: ". A line is written by a single write(2), so it never mixes
@@ -26,6 +27,29 @@ void log_write(enum log_level level, const char *fmt, ...) __attribute__((format
  * newline. NULL: stderr again. */
 typedef void log_sink_fn(void *arg, enum log_level level, const char *line);
 void log_set_sink(log_sink_fn *fn, void *arg);
+
+/* The same, of @len bytes that are not formatted: a "%" is one. */
+void log_text(enum log_level level, const char *text, size_t len);
+
+/* Where whole lines go instead of standard error, prefix and newline included. */
+struct log_output {
+	/* @urgent: it is not to wait for others. */
+	void (*line)(struct log_output *output, const char *line, size_t len, bool urgent);
+	/* Writes what can be written now. */
+	void (*flush)(struct log_output *output);
+	/* What is not written yet, @len bytes. */
+	const char *(*waiting)(const struct log_output *output, size_t *len);
+};
+
+/* Borrowed until it is set again; NULL: standard error. */
+void log_set_output(struct log_output *output);
+
+/* Before somebody else writes to standard error. */
+void log_flush(void);
+
+/* Writes to standard error what waits in the output, and waits for it; for one who ends the process
+ * without another word. Safe in a handler of a signal. */
+void log_rescue(void);
 
 #define log_error(...) log_write(LOG_LEVEL_ERROR, __VA_ARGS__)
 #define log_warn(...) log_write(LOG_LEVEL_WARN, __VA_ARGS__)

@@ -113,6 +113,7 @@ static void write_summary(const struct logs *l)
 		free(text);
 		return;
 	}
+	log_flush();
 	while (at < len && ((n = write(STDERR_FILENO, text + at, len - at)) >= 0 || errno == EINTR))
 		at += n > 0 ? (size_t)n : 0;
 	free(text);

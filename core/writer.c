@@ -278,7 +278,7 @@ bool writer_line(struct writer *w, const char *line, size_t len)
 		return true;
 	if (w->tail - w->head >= BATCH)
 		writer_flush(w);
-	else
+	else if (w->delay_s >= 0)
 		wait_s(w, w->delay_s);
 	return true;
 }

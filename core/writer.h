@@ -22,6 +22,8 @@
 #define WRITER_MAX ((size_t)4 << 20)
 /* Where nobody waits for a line, one write(2) for the lines of so long. */
 #define WRITER_DELAY_S 0.1
+/* A delay: the owner flushes. */
+#define WRITER_NEVER (-1.0)
 
 /* Writes a line (with its newline, at most 256 bytes) that says that @lost lines are missing into
  * @line; returns its length. */

@@ -13,6 +13,8 @@
 
 #include <lauxlib.h>
 
+#include "core/log.h"
+
 /* A build for valgrind, which takes so many times as long for the same. */
 #ifdef NSNET_SLOW_CPU
 #define SLOW_CPU NSNET_SLOW_CPU
@@ -62,6 +64,7 @@ static void budget_last(void)
 		"nsnet-host: Lua is stuck in a function that cannot be stopped, "
 		"called in ",
 		called, "; ending\n"};
+	log_rescue();
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
 		if (write(STDERR_FILENO, parts[i], strlen(parts[i])) == -1)
 			break;

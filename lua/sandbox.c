@@ -71,7 +71,9 @@ static int l_print(lua_State *L)
 		luaL_addvalue(&b);
 	}
 	luaL_pushresult(&b);
-	log_warn("%s", lua_tostring(L, -1));
+	size_t len;
+	const char *text = lua_tolstring(L, -1, &len);
+	log_text(LOG_LEVEL_WARN, text, len);
 	return 0;
 }
 

@@ -267,6 +267,47 @@ for to in "%s", "224.0.0.251", "ff02::fb":
     end)
   end)
 
+  describe("of a script", function()
+    -- The reader begins when the command has ended, so it is no matter how fast either is.
+    local LATE = [[
+      cd /run/lab/home; rm -f err out; mkfifo err; exec 3<>err
+      { %s; } 2>err >out 3>&- &
+      until [ -s out ]; do
+        [ $((n += 1)) -lt 1200 ] || { echo "the command waits"; kill $!; exit 1; }
+        sleep 0.05
+      done
+      exec 4<err 3>&-
+      cat out; awk '{ print $1, $2, length($3) }' <&4; wait $!]]
+
+    it("makes nobody wait for who reads it late, and is whole", function()
+      lab.both(function(_, names)
+        local words = L:wrap({ "python3", "-BS", "/run/repo/spec/support/client.py", "serial",
+          names.world, "7001", "300" }, { args = { "-e", [[local n = 0
+          nsnet.on_close(function() n = n + 1 nsnet.log.info("%d %s", n, ("x"):rep(1000)) end)]],
+        } })
+        for i, word in ipairs(words) do words[i] = lab.quote(word) end
+        local r = L:host({ "sh", "-c", LATE:format(table.concat(words, " ")) }):exits(0)
+          :shows("^ok 300\n")
+        local n = 0
+        for i in r.out:gmatch("nsnet%-host: (%d+) 1000\n") do
+          n = n + 1
+          assert.equal(n, tonumber(i))
+        end
+        assert.equal(300, n)
+      end)
+    end)
+
+    it("stands before what the command says of it", function()
+      local r = L:run({ "sh", "-c",
+        "for i in 1 2 3 4 5; do curl -sS http://203.0.113.1:700$i; done; true" }, { args = { "-e",
+        "nsnet.on_connect(function(c) nsnet.log.info('no %d', c.dst_port) return nsnet.deny end)",
+      } })
+      local order = {}
+      for port in r.err:gmatch("%f[%d]700(%d)") do order[#order + 1] = port end
+      assert.equal("111222333444555", table.concat(order), r.err)
+    end)
+  end)
+
   describe("as a summary", function()
     it("adds up by destination and process, at the end", function()
       local r = L:run({ "sh", "-c", "for i in 1 2 3; do curl -s -o /dev/null -4 http://a.test/; "
