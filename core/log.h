@@ -42,7 +42,7 @@ struct log_output {
 };
 
 /* Borrowed until it is set again; NULL: standard error. */
-void log_set_output(struct log_output *output);
+void log_set_output(struct log_output *to);
 
 /* Before somebody else writes to standard error. */
 void log_flush(void);
