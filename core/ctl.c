@@ -14,11 +14,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "argtable.h"
 #include "base.h"
 #include "control.h"
 #include "log.h"
 
-#define EXIT_USAGE 2
 #define CELL_MAX 80
 #define COLUMNS_MAX 24
 #define PATIENCE_S 5 /* who has not answered then is stopped, or busy */

@@ -60,8 +60,10 @@ static bool over(struct drain *d)
 	}
 	if (steady_now() - d->moved < STUCK_S)
 		return false;
-	log_warn("%zu connections still owe bytes to a destination that takes none for %.0f s; "
-		 "they are given up",
+	log_warn(left == 1 ? "%zu connection still owes bytes to a destination that takes none for "
+			     "%.0f s; it is given up"
+			   : "%zu connections still owe bytes to destinations that take none for "
+			     "%.0f s; they are given up",
 		left, STUCK_S);
 	return true;
 }

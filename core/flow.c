@@ -9,6 +9,7 @@
 #include <sys/random.h>
 
 #include "base.h"
+#include "steady.h"
 
 /* 65536 chains: at the 20 000 flows that one process can hold a chain is shorter than one on
  * average, and the array (512 KB) is touched only where flows are. */
@@ -62,6 +63,7 @@ void flow_add(struct flow_table *t, struct flow *f, const struct flow_key *key, 
 	f->id = t->next_id++;
 	f->state = FLOW_STATE_ASKED;
 	f->times.asked = now;
+	f->began = steady_now();
 	slot = &t->bucket[f->hash & t->mask];
 	f->bucket = *slot;
 	*slot = f;

@@ -152,6 +152,7 @@ struct flow {
 	int error;        /* errno of a failed dial */
 	char *dial_error; /* owned: what a dialer said of its failure; NULL = nothing */
 	struct flow_times times;
+	double began;        /* steady_now(): what its age is measured by */
 	uint64_t bytes_up;   /* child to world, payload: see flow_count_up() */
 	uint64_t bytes_down; /* world to child */
 	struct decision decision;

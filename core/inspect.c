@@ -9,6 +9,7 @@
 
 #include "base.h"
 #include "buf.h"
+#include "steady.h"
 #include "tell.h"
 #include "utf8.h"
 
@@ -59,7 +60,7 @@ static cJSON *describe(const struct inspect *i, const struct flow *f)
 		snprintf(who + n, sizeof(who) - n, "[%d]", (int)f->process->pid);
 		add_text(o, "process", who);
 	}
-	cJSON_AddNumberToObject(o, "age", ev_now(i->gate->tun->loop) - f->times.asked);
+	cJSON_AddNumberToObject(o, "age", steady_now() - f->began);
 	cJSON_AddNumberToObject(o, "up", (double)f->bytes_up);
 	cJSON_AddNumberToObject(o, "down", (double)f->bytes_down);
 	return o;

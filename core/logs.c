@@ -63,7 +63,7 @@ static int refuse_one_file_twice(const struct options *o, const char *text)
 				continue;
 			snprintf(what, sizeof(what), "that is the file of %s; give each its own",
 				output[j].option);
-			return options_usage(output[i].option, output[i].to, what);
+			return argtable_usage(output[i].option, output[i].to, what);
 		}
 	}
 	return 0;
@@ -82,7 +82,8 @@ static int open_capture(struct logs *l, const struct options *o)
 	int rc;
 
 	if (o->pcap_files && !o->pcap_size_mb)
-		return options_usage("--pcap-files", NULL, "say with --pcap-size when one is full");
+		return argtable_usage("--pcap-files", NULL,
+			"say with --pcap-size when one is full");
 	if (!o->pcap)
 		return 0;
 	rc = capture_start(&l->capture, &c);

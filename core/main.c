@@ -26,7 +26,7 @@ struct subcommand {
 static int run_doctor(struct options *o, const struct inherit *inherit)
 {
 	if (o->argc > 1)
-		return options_usage("doctor", o->argv[1], "takes no argument");
+		return argtable_usage("doctor", o->argv[1], "takes no argument");
 	return preflight_run(stdout, true, NULL, inherit) ? EXIT_PREFLIGHT : 0;
 }
 
@@ -125,23 +125,23 @@ static int print_help(void)
 static int run_check(const struct options *o)
 {
 	if (o->argc)
-		return options_usage("--check", o->argv[0],
+		return argtable_usage("--check", o->argv[0],
 			"it loads scripts and runs nothing; scripts are named by -s");
 	if (!o->script_count)
-		return options_usage("--check", NULL, "name a script, as in: --check -s FILE");
+		return argtable_usage("--check", NULL, "name a script, as in: --check -s FILE");
 	return host_check(o);
 }
 
 static int run_attached(struct options *o, const struct inherit *inherit)
 {
 	if (o->argc)
-		return options_usage("command", o->argv[0],
+		return argtable_usage("command", o->argv[0],
 			"with --pid or --netns there is none: the namespace has its own");
 	if (o->pid && (o->netns || o->userns))
-		return options_usage("--pid", NULL,
+		return argtable_usage("--pid", NULL,
 			"name a process, or files by --netns and --userns");
 	if (o->root || o->keep_caps || o->linger)
-		return options_usage("--root, --keep-caps, --linger", NULL,
+		return argtable_usage("--root, --keep-caps, --linger", NULL,
 			"they are about a command: with --pid or --netns there is none");
 	return host_run(o, inherit);
 }
@@ -164,10 +164,10 @@ static int run_command(struct options *o, const struct inherit *inherit)
 	if (o->pid || o->netns)
 		return run_attached(o, inherit);
 	if (o->userns || o->ready_fd != SIZE_MAX || o->exit_fd != SIZE_MAX)
-		return options_usage("no namespace", NULL,
+		return argtable_usage("no namespace", NULL,
 			"--userns, --ready-fd and --exit-fd go with --pid or --netns");
 	if (!o->argc)
-		return options_usage("no command", NULL,
+		return argtable_usage("no command", NULL,
 			"name one after --, as in: nsnet-host -- curl URL");
 	return host_run(o, inherit);
 }

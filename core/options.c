@@ -1,51 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 #include "options.h"
 
-#include <errno.h>
-#include <getopt.h>
 #include <limits.h>
-#include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "addr.h"
+#include "argtable.h"
 #include "base.h"
 #include "inside.h"
-#include "log.h"
-#include "nearest.h"
 #include "synth.h"
 
-/* One option, and how its value is taken. The parser, --help and the specs read this one table. */
-enum kind {
-	KIND_FLAG,   /* bool: given or not */
-	KIND_COUNT,  /* int: how often */
-	KIND_TEXT,   /* const char * */
-	KIND_TEXTS,  /* struct options_texts: repeatable */
-	KIND_WHOLE,  /* size_t, between least and most */
-	KIND_NUMBER, /* double, between least and most */
-	KIND_TAKEN,  /* by take() */
-};
-
-struct row {
-	const char *heading; /* a line of help instead of an option */
-	char letter;         /* 0: none */
-	const char *name;
-	const char *value; /* what help calls it; NULL: the option has none */
-	const char *help;
-	enum kind kind;
-	size_t field; /* of struct options */
-	double least, most;
-	int (*take)(struct options *o, const struct row *row, const char *text);
-};
-
-static int take_script(struct options *o, const struct row *row, const char *text);
-static int take_default(struct options *o, const struct row *row, const char *text);
-static int take_dns(struct options *o, const struct row *row, const char *text);
-static int take_net(struct options *o, const struct row *row, const char *text);
-static int take_publish(struct options *o, const struct row *row, const char *text);
-static int take_command(struct options *o, const struct row *row, const char *text);
+static int take_script(void *to, const struct argtable_row *row, const char *text);
+static int take_default(void *to, const struct argtable_row *row, const char *text);
+static int take_dns(void *to, const struct argtable_row *row, const char *text);
+static int take_net(void *to, const struct argtable_row *row, const char *text);
+static int take_publish(void *to, const struct argtable_row *row, const char *text);
+static int take_texts(void *to, const struct argtable_row *row, const char *text);
+static int take_command(void *to, const struct argtable_row *row, const char *text);
 
 #define FIELD(name) offsetof(struct options, name)
 #define HEADING(text)                                                                              \
@@ -55,37 +29,37 @@ static int take_command(struct options *o, const struct row *row, const char *te
 #define ROW(l, n, v, text) .letter = (l), .name = (n), .value = (v), .help = (text)
 #define FLAG(l, n, text, f)                                                                        \
 	{                                                                                          \
-		ROW(l, n, NULL, text), .kind = KIND_FLAG, .field = FIELD(f)                        \
+		ROW(l, n, NULL, text), .kind = ARGTABLE_FLAG, .field = FIELD(f)                    \
 	}
 #define COUNT(l, n, text, f)                                                                       \
 	{                                                                                          \
-		ROW(l, n, NULL, text), .kind = KIND_COUNT, .field = FIELD(f)                       \
+		ROW(l, n, NULL, text), .kind = ARGTABLE_COUNT, .field = FIELD(f)                   \
 	}
 #define TEXT(l, n, v, text, f)                                                                     \
 	{                                                                                          \
-		ROW(l, n, v, text), .kind = KIND_TEXT, .field = FIELD(f)                           \
+		ROW(l, n, v, text), .kind = ARGTABLE_TEXT, .field = FIELD(f)                       \
 	}
 #define TEXTS(l, n, v, text, f)                                                                    \
 	{                                                                                          \
-		ROW(l, n, v, text), .kind = KIND_TEXTS, .field = FIELD(f)                          \
+		ROW(l, n, v, text), .kind = ARGTABLE_TAKEN, .take = take_texts, .field = FIELD(f)  \
 	}
 #define WHOLE(l, n, v, text, f, from, to)                                                          \
 	{                                                                                          \
-		ROW(l, n, v, text), .kind = KIND_WHOLE, .field = FIELD(f), .least = (from),        \
+		ROW(l, n, v, text), .kind = ARGTABLE_WHOLE, .field = FIELD(f), .least = (from),    \
 				    .most = (to)                                                   \
 	}
 #define NUMBER(l, n, v, text, f, from, to)                                                         \
 	{                                                                                          \
-		ROW(l, n, v, text), .kind = KIND_NUMBER, .field = FIELD(f), .least = (from),       \
+		ROW(l, n, v, text), .kind = ARGTABLE_NUMBER, .field = FIELD(f), .least = (from),   \
 				    .most = (to)                                                   \
 	}
 #define TAKEN(l, n, v, text, fn)                                                                   \
 	{                                                                                          \
-		ROW(l, n, v, text), .kind = KIND_TAKEN, .take = (fn)                               \
+		ROW(l, n, v, text), .kind = ARGTABLE_TAKEN, .take = (fn)                           \
 	}
 
 /* clang-format off */
-static const struct row rows[] = {
+static const struct argtable_row rows[] = {
 	HEADING("Rules"),
 	TAKEN('s', "script", "FILE", "load a Lua rule script (repeatable, in this order)",
 		take_script),
@@ -177,150 +151,95 @@ static const struct row rows[] = {
 };
 /* clang-format on */
 
-/* ---- help ---- */
-
-#define HELP_COLUMN 26
-
 void options_print(FILE *to)
 {
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		const struct row *r = &rows[i];
-		char name[64];
-		int n;
-
-		if (r->heading) {
-			fprintf(to, "\n%s\n", r->heading);
-			continue;
-		}
-		n = snprintf(name, sizeof(name), "  %c%c%c --%s%s%s", r->letter ? '-' : ' ',
-			r->letter ? r->letter : ' ', r->letter ? ',' : ' ', r->name,
-			r->value ? " " : "", r->value ? r->value : "");
-		fprintf(to, "%-*s%s%s\n", HELP_COLUMN - 1, name, n < HELP_COLUMN - 1 ? "" : " ",
-			r->help);
-	}
-}
-
-int options_usage(const char *what, const char *value, const char *remedy)
-{
-	if (value)
-		log_error("%s '%s': %s", what, value, remedy);
-	else
-		log_error("%s: %s", what, remedy);
-	return EXIT_USAGE;
-}
-
-/* Every value's message names the option as it is written. */
-static int wrong(const struct row *row, const char *text, const char *remedy)
-{
-	char name[64];
-
-	snprintf(name, sizeof(name), "--%s", row->name);
-	return options_usage(name, text, remedy);
+	argtable_print(rows, ARRAY_LEN(rows), to);
 }
 
 int options_refuse(const struct options *o, const char *const *names, const char *remedy)
 {
-	_Static_assert(ARRAY_LEN(rows) <= OPTIONS_MAX, "options.given is too short");
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		for (const char *const *name = names; o->given[i] && *name; name++)
 			if (strcmp(rows[i].name, *name) == 0)
-				return wrong(&rows[i], NULL, remedy);
+				return argtable_wrong(&rows[i], NULL, remedy);
 	return 0;
 }
 
 /* ---- values ---- */
 
-static int take_number(const struct row *row, const char *text, double *out)
-{
-	char range[80], *end;
-	double n;
-
-	errno = 0;
-	n = strtod(text, &end);
-	if (!*text || *end || errno || !isfinite(n) || n < row->least || n > row->most) {
-		snprintf(range, sizeof(range), "give a number from %.6g to %.0f", row->least,
-			row->most);
-		return wrong(row, text, range);
-	}
-	*out = n;
-	return 0;
-}
-
-static int take_whole(const struct row *row, const char *text, size_t *out)
-{
-	double n;
-	int rc = take_number(row, text, &n);
-
-	if (rc)
-		return rc;
-	if (n != floor(n))
-		return wrong(row, text, "give a whole number");
-	*out = (size_t)n;
-	return 0;
-}
-
-static int take_texts(struct options_texts *out, const struct row *row, const char *text)
+static int add_text(struct options_texts *out, const struct argtable_row *row, const char *text)
 {
 	const char **grown = realloc(out->text, (out->count + 1) * sizeof(*grown));
 
 	if (!grown)
-		return wrong(row, text, "out of memory");
+		return argtable_wrong(row, text, "out of memory");
 	out->text = grown;
 	out->text[out->count++] = text;
 	return 0;
 }
 
-static int take_script(struct options *o, const struct row *row, const char *text)
+static int take_texts(void *to, const struct argtable_row *row, const char *text)
 {
+	return add_text((void *)((char *)to + row->field), row, text);
+}
+
+static int take_script(void *to, const struct argtable_row *row, const char *text)
+{
+	struct options *o = to;
 	struct options_script *grown = realloc(o->scripts, (o->script_count + 1) * sizeof(*grown));
 
 	if (!grown)
-		return wrong(row, text, "out of memory");
+		return argtable_wrong(row, text, "out of memory");
 	o->scripts = grown;
 	o->scripts[o->script_count++] = (struct options_script){row->letter == 'e', text};
 	return 0;
 }
 
-static int take_default(struct options *o, const struct row *row, const char *text)
+static int take_default(void *to, const struct argtable_row *row, const char *text)
 {
+	struct options *o = to;
 	o->default_set = true;
 	o->default_deny = strcmp(text, "deny") == 0;
 	if (!o->default_deny && strcmp(text, "allow") != 0)
-		return wrong(row, text, "say allow or deny");
+		return argtable_wrong(row, text, "say allow or deny");
 	return 0;
 }
 
-static int take_dns(struct options *o, const struct row *row, const char *text)
+static int take_dns(void *to, const struct argtable_row *row, const char *text)
 {
+	struct options *o = to;
 	o->synthetic = strcmp(text, "synthetic") == 0;
 	if (!o->synthetic && strcmp(text, "host") != 0)
-		return wrong(row, text, "say host or synthetic");
+		return argtable_wrong(row, text, "say host or synthetic");
 	return 0;
 }
 
-static int take_net(struct options *o, const struct row *row, const char *text)
+static int take_net(void *to, const struct argtable_row *row, const char *text)
 {
+	struct options *o = to;
 	const bool four = row->name[3] == '4';
 
 	*(four ? &o->net4 : &o->net6) = text;
 	if (inside_is_network(text, four ? 4 : 6))
 		return 0;
-	return wrong(row, text,
+	return argtable_wrong(row, text,
 		four ? "give an IPv4 address and a prefix of 8 to 24 bits, as 10.0.0.1/24"
 		     : "give an IPv6 address and a prefix of 8 to 120 bits");
 }
 
-static int take_publish(struct options *o, const struct row *row, const char *text)
+static int take_publish(void *to, const struct argtable_row *row, const char *text)
 {
+	struct options *o = to;
 	if (strcmp(text, "auto") != 0)
-		return take_texts(&o->publish, row, text);
+		return add_text(&o->publish, row, text);
 	o->publish_auto = true;
 	return 0;
 }
 
-static int take_command(struct options *o, const struct row *row, const char *text)
+static int take_command(void *to, const struct argtable_row *row, const char *text)
 {
+	struct options *o = to;
 	UNUSED(text);
 	o->command = row->letter == 'h' ? OPTIONS_HELP
 		: row->letter == 'V'    ? OPTIONS_VERSION
@@ -328,98 +247,7 @@ static int take_command(struct options *o, const struct row *row, const char *te
 	return 0;
 }
 
-static int take(struct options *o, const struct row *row, const char *text)
-{
-	void *field = (char *)o + row->field;
-
-	switch (row->kind) {
-	case KIND_FLAG:
-		*(bool *)field = true;
-		return 0;
-	case KIND_COUNT:
-		(*(int *)field)++;
-		return 0;
-	case KIND_TEXT:
-		*(const char **)field = text;
-		return 0;
-	case KIND_TEXTS:
-		return take_texts(field, row, text);
-	case KIND_WHOLE:
-		return take_whole(row, text, field);
-	case KIND_NUMBER:
-		return take_number(row, text, field);
-	case KIND_TAKEN:
-		return row->take(o, row, text);
-	}
-	return EXIT_USAGE;
-}
-
 /* ---- parsing ---- */
-
-/* getopt_long(3) reads our rows in its own form; row i is told by LONG_BASE + i. */
-#define LONG_BASE 256
-
-static void make_getopt(char *letters, struct option *longs)
-{
-	size_t n = 0, l = 0;
-
-	letters[l++] = '+'; /* stop at the first word that is no option */
-	letters[l++] = ':'; /* tell a missing value from an unknown option */
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		const struct row *r = &rows[i];
-
-		if (r->heading)
-			continue;
-		longs[n++] = (struct option){r->name, r->value ? required_argument : no_argument,
-			NULL, LONG_BASE + (int)i};
-		if (r->letter)
-			letters[l++] = r->letter;
-		if (r->letter && r->value)
-			letters[l++] = ':';
-	}
-	letters[l] = '\0';
-	longs[n] = (struct option){0};
-}
-
-static const struct row *row_of(int opt)
-{
-	if (opt >= LONG_BASE)
-		return &rows[opt - LONG_BASE];
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		if (rows[i].letter == opt && opt)
-			return &rows[i];
-	return NULL;
-}
-
-/* The reason and the remedy, in @text where that is needed. */
-static const char *none_of_this_name(const char *word, char text[96])
-{
-	char name[NEAREST_MAX + 4]; /* of more it is near to none */
-	struct nearest n = nearest_to(name + 2);
-
-	snprintf(name, sizeof(name), "%.*s", (int)strcspn(word, "="), word);
-	for (size_t i = 0; i < ARRAY_LEN(rows) && strncmp(name, "--", 2) == 0; i++) {
-		if (rows[i].name)
-			nearest_try(&n, rows[i].name);
-	}
-	if (!n.best)
-		return "there is none of this name; see nsnet-host --help";
-	snprintf(text, 96, "there is none of this name; did you mean --%s?", n.best);
-	return text;
-}
-
-static int unknown(int argc, char **argv, int opt)
-{
-	const char *word = optind <= argc ? argv[optind - 1] : "";
-	char letter[3] = {'-', (char)optopt, '\0'}, text[96];
-
-	if (optopt && optopt < LONG_BASE && word[0] == '-' && word[1] != '-')
-		word = letter;
-	return options_usage("option", word,
-		opt == ':'                    ? "needs a value; see nsnet-host --help"
-			: optopt >= LONG_BASE ? "takes no value"
-					      : none_of_this_name(word, text));
-}
 
 static bool overlap(const char *network, const char *other)
 {
@@ -433,7 +261,7 @@ static bool overlap(const char *network, const char *other)
 static int check(const struct options *o)
 {
 	if (o->synthetic && (overlap(o->net4, SYNTH_NET4) || overlap(o->net6, SYNTH_NET6)))
-		return options_usage("--dns", "synthetic",
+		return argtable_usage("--dns", "synthetic",
 			"its addresses, " SYNTH_NET4 " and " SYNTH_NET6
 			", are in the network of --net4 or --net6: choose another");
 	return 0;
@@ -441,30 +269,14 @@ static int check(const struct options *o)
 
 static int parse(struct options *o, int argc, char **argv)
 {
-	char letters[2 * ARRAY_LEN(rows) + 3];
-	struct option longs[ARRAY_LEN(rows) + 1];
-	const struct row *row;
-	int opt, rc;
+	const int end = argtable_parse(rows, ARRAY_LEN(rows), o, o->given, argc, argv);
 
-	make_getopt(letters, longs);
-	optind = 0; /* 0 and not 1: glibc forgets its place in an earlier argv */
-	opterr = 0;
-	while ((opt = getopt_long(argc, argv, letters, longs, NULL)) != -1) {
-		row = opt == '?' || opt == ':' ? NULL : row_of(opt);
-		if (!row)
-			rc = unknown(argc, argv, opt);
-		else if (row->value && strcmp(optarg, "--") == 0)
-			rc = wrong(row, optarg, "that ends the options: the value is missing");
-		else
-			rc = take(o, row, optarg);
-		if (rc)
-			return rc;
-		o->given[row - rows] = true;
-	}
+	if (end < 0)
+		return -end;
 	o->root |= o->keep_caps;
-	o->separated = optind > 1 && strcmp(argv[optind - 1], "--") == 0;
-	o->argv = argv + optind;
-	o->argc = argc - optind;
+	o->separated = end > 1 && strcmp(argv[end - 1], "--") == 0;
+	o->argv = argv + end;
+	o->argc = argc - end;
 	return check(o);
 }
 

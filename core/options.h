@@ -6,13 +6,14 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "argtable.h" /* EXIT_USAGE */
+
 /* options - the command line as a struct. All text is borrowed from argv; the arrays are owned. */
 
 #define NSNET_VERSION "0.1.0"
 
-/* Exit codes of our own (sysexits.h); cmd's come through: 0..255, 128 + n for a signal,
- * 126 and 127 if it could not be started. */
-#define EXIT_USAGE 2
+/* Exit codes of our own (sysexits.h), EXIT_USAGE aside; cmd's come through: 0..255, 128 + n for a
+ * signal, 126 and 127 if it could not be started. */
 #define EXIT_NO_INPUT 66  /* a script cannot be read */
 #define EXIT_RULES 70     /* a script is wrong, or its on_start failed */
 #define EXIT_NO_OUTPUT 73 /* a log, a capture or a report cannot be written */
@@ -36,11 +37,9 @@ struct options_texts {
 	size_t count;
 };
 
-#define OPTIONS_MAX 80 /* rows of the table, headings included */
-
 struct options {
 	enum options_command command;
-	bool given[OPTIONS_MAX]; /* which were on the command line: see options_refuse() */
+	bool given[ARGTABLE_MAX]; /* which were on the command line: see options_refuse() */
 	int argc;
 	char **argv;    /* what follows the options, ended by NULL: cmd, or a subcommand */
 	bool separated; /* "--" came before it: cmd for certain */
@@ -101,9 +100,6 @@ void options_fini(struct options *o);
 /* Refuses what would be taken for something that it is not: if one of @names (without dashes, ended
  * by NULL) was given, one line on stderr that ends with @remedy, and EXIT_USAGE. Else 0. */
 int options_refuse(const struct options *o, const char *const *names, const char *remedy);
-
-/* One line on stderr about a word of the command line; returns EXIT_USAGE. @value may be NULL. */
-int options_usage(const char *what, const char *value, const char *remedy);
 
 /* The options under their headings, as --help shows them. */
 void options_print(FILE *to);

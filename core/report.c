@@ -113,21 +113,21 @@ int report_run(int argc, char **argv)
 		if (strcmp(argv[i], "-o") == 0 && i + 1 < argc)
 			page = argv[++i];
 		else if ((argv[i][0] == '-' && argv[i][1]) || log)
-			return options_usage("report", argv[i], USAGE);
+			return argtable_usage("report", argv[i], USAGE);
 		else
 			log = argv[i];
 	}
 	if (!log)
-		return options_usage("report", NULL, "name the log, " USAGE);
+		return argtable_usage("report", NULL, "name the log, " USAGE);
 	if (!page && isatty(STDOUT_FILENO))
-		return options_usage("report", NULL, "say where the page goes, " USAGE);
+		return argtable_usage("report", NULL, "say where the page goes, " USAGE);
 	in = strcmp(log, "-") == 0 ? stdin : fopen(log, "re");
 	if (!in) {
 		log_error("cannot read %s: %s", log, strerror(errno));
 		return EXIT_NO_INPUT;
 	}
 	if (page && same_file(in, page))
-		status = options_usage("-o", page, "that is the log itself; name another file");
+		status = argtable_usage("-o", page, "that is the log itself; name another file");
 	else
 		status = write_page(in, log, page);
 	if (in != stdin)

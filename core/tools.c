@@ -18,7 +18,7 @@ int tools_test(struct options *o)
 	if (rc)
 		return rc;
 	if (!o->argc)
-		return options_usage("test", NULL,
+		return argtable_usage("test", NULL,
 			"name files of tests, as in: nsnet-host test rules_test.lua");
 	rc = options_refuse(o, elsewhere,
 		"a test file loads its rules itself: t.load(\"rules.lua\", { default = \"deny\" }) "
@@ -58,11 +58,11 @@ static int explain_scripts(struct options *o, struct explain_options *e)
 static int explain_misfits(const struct options *o)
 {
 	if (o->synthetic)
-		return options_usage("explain --dns", "synthetic",
+		return argtable_usage("explain --dns", "synthetic",
 			"there a name is judged with each of its addresses: explain one of them, "
 			"and give the name by --name");
 	if (o->inbound && o->publish_auto && o->publish.count)
-		return options_usage("explain --inbound", NULL,
+		return argtable_usage("explain --inbound", NULL,
 			"leave out -p auto or the other -p: the first lets in what the default "
 			"allows, the others let in all");
 	return 0;
@@ -76,7 +76,7 @@ int tools_explain(struct options *o)
 	if (rc)
 		return rc;
 	if (o->argc < 2)
-		return options_usage("explain", NULL,
+		return argtable_usage("explain", NULL,
 			"name a connection, as in: nsnet-host explain -s rules.lua tcp "
 			"192.0.2.1:443");
 	e.network = o->argv[0];
@@ -88,7 +88,7 @@ int tools_explain(struct options *o)
 	if (rc)
 		return rc;
 	if (o->argc)
-		return options_usage("explain", o->argv[0], "one connection at a time");
+		return argtable_usage("explain", o->argv[0], "one connection at a time");
 	rc = explain_misfits(o);
 	if (rc)
 		return rc;
@@ -121,6 +121,6 @@ int tools_lua_init(struct options *o)
 	if (rc)
 		return rc;
 	if (o->argc > 1)
-		return options_usage("lua-init", o->argv[1], "one directory at a time");
+		return argtable_usage("lua-init", o->argv[1], "one directory at a time");
 	return editor_init(o->argc ? o->argv[0] : ".");
 }

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/netlink.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -100,6 +101,33 @@ static void who_moves_a_byte_now_and_then_is_waited_for(void **state)
 	assert_int_equal(t.done, 1);
 }
 
+static void on_line(void *arg, enum log_level level, const char *line)
+{
+	assert_int_equal(level, LOG_LEVEL_WARN);
+	snprintf(arg, 256, "%s", line);
+}
+
+/* Giving up @left connections is told by a line with @what. */
+static void says(size_t left, const char *what)
+{
+	char line[256] = "";
+
+	log_set_level(LOG_LEVEL_WARN);
+	log_set_sink(on_line, line);
+	t.left = left;
+	assert_int_equal(start(-1), 0);
+	advance(t.loop, 11);
+	log_set_sink(NULL, NULL);
+	assert_non_null(strstr(line, what));
+}
+
+static void it_says_how_many_are_given_up(void **state)
+{
+	(void)state;
+	says(1, "1 connection still owes bytes to a destination that takes none for 10 s; it is");
+	says(2, "2 connections still owe bytes to destinations that take none for 10 s; they are");
+}
+
 static void who_stops_it_hears_nothing(void **state)
 {
 	int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
@@ -157,6 +185,7 @@ int main(void)
 		drain_test(nothing_pending_is_not_waited_for),
 		drain_test(it_ends_with_the_last_byte_and_says_so_once),
 		drain_test(who_moves_a_byte_now_and_then_is_waited_for),
+		drain_test(it_says_how_many_are_given_up),
 		drain_test(who_stops_it_hears_nothing),
 		drain_test(a_kernel_that_cannot_be_asked_keeps_nobody),
 		drain_test(a_dump_that_failed_is_not_taken_for_an_answer),
