@@ -42,6 +42,17 @@
 #else
 #define COMPAT_SOCKET 359
 #endif
+/* add_key, request_key and keyctl follow each other in every table. */
+#if defined(__x86_64__)
+#define COMPAT_ADD_KEY 286
+#elif defined(__aarch64__)
+#define COMPAT_ADD_KEY 309
+#else
+#define COMPAT_ADD_KEY __NR_add_key
+#endif
+#define KEY_CALLS 3
+_Static_assert(__NR_request_key == __NR_add_key + 1 && __NR_keyctl == __NR_add_key + 2,
+	"the filter takes the calls about keys for neighbors");
 #define IO_URING_SETUP 425  /* of every table */
 #define SOCKETCALL_SOCKET 1 /* SYS_SOCKET of <linux/net.h> */
 #define X32_BIT 0x40000000u /* x86-64 only: the x32 table, under the native arch */
@@ -49,6 +60,7 @@
 
 #define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
 #define EQUAL(value, yes, no) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (value), (yes), (no))
+#define AT_LEAST(value, yes, no) BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, (value), (yes), (no))
 #define SET_IN(bits, yes, no) BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, (bits), (yes), (no))
 #define RETURN(value) BPF_STMT(BPF_RET | BPF_K, (value))
 
@@ -57,43 +69,47 @@
 static struct sock_filter filter[] = {
 	/*  0 */ LOAD(arch),
 	/*  1 */ EQUAL(ARCH_NATIVE, 2, 0),
-	/*  2 */ EQUAL(ARCH_COMPAT, 7, 0),
+	/*  2 */ EQUAL(ARCH_COMPAT, 9, 0),
 	/*  3 */ RETURN(SECCOMP_RET_ERRNO | ENOSYS),
 	/* native */
 	/*  4 */ LOAD(nr),
-	/*  5 */ SET_IN(X32_BIT, 3, 0),
-	/*  6 */ EQUAL(__NR_ioctl, 9, 0),
-	/*  7 */ EQUAL(__NR_socket, 12, 0),
-	/*  8 */ EQUAL(NEVER, 18, 17), /* AT_URING */
-	/*  9 */ RETURN(SECCOMP_RET_ERRNO | ENOSYS),
+	/*  5 */ SET_IN(X32_BIT, 5, 0),
+	/*  6 */ EQUAL(__NR_ioctl, 13, 0),
+	/*  7 */ EQUAL(__NR_socket, 16, 0),
+	/*  8 */ EQUAL(NEVER, 22, 0), /* AT_URING */
+	/*  9 */ AT_LEAST(__NR_add_key, 0, 20),
+	/* 10 */ AT_LEAST(__NR_add_key + KEY_CALLS, 19, 0),
+	/* 11 */ RETURN(SECCOMP_RET_ERRNO | ENOSYS),
 	/* 32 bit */
-	/* 10 */ LOAD(nr),
-	/* 11 */ EQUAL(COMPAT_IOCTL, 4, 0),
-	/* 12 */ EQUAL(COMPAT_SOCKET, 7, 0),
-	/* 13 */ EQUAL(NEVER, 9, 0),   /* AT_COMPAT_SOCKETCALL */
-	/* 14 */ EQUAL(NEVER, 12, 11), /* AT_COMPAT_URING */
-	/* 15 */ RETURN(SECCOMP_RET_ALLOW),
+	/* 12 */ LOAD(nr),
+	/* 13 */ EQUAL(COMPAT_IOCTL, 6, 0),
+	/* 14 */ EQUAL(COMPAT_SOCKET, 9, 0),
+	/* 15 */ EQUAL(NEVER, 11, 0), /* AT_COMPAT_SOCKETCALL */
+	/* 16 */ EQUAL(NEVER, 14, 0), /* AT_COMPAT_URING */
+	/* 17 */ AT_LEAST(COMPAT_ADD_KEY, 0, 12),
+	/* 18 */ AT_LEAST(COMPAT_ADD_KEY + KEY_CALLS, 11, 0),
+	/* 19 */ RETURN(SECCOMP_RET_ERRNO | ENOSYS),
 	/* ioctl */
-	/* 16 */ LOAD(args[1]),
-	/* 17 */ EQUAL(TIOCSTI, 9, 0),
-	/* 18 */ EQUAL(TIOCLINUX, 8, 0),
-	/* 19 */ RETURN(SECCOMP_RET_ALLOW),
+	/* 20 */ LOAD(args[1]),
+	/* 21 */ EQUAL(TIOCSTI, 9, 0),
+	/* 22 */ EQUAL(TIOCLINUX, 8, 0),
+	/* 23 */ RETURN(SECCOMP_RET_ALLOW),
 	/* socket */
-	/* 20 */ LOAD(args[0]),
-	/* 21 */ EQUAL(AF_VSOCK, 3, 0),
-	/* 22 */ EQUAL(AF_QIPCRTR, 2, 3),
+	/* 24 */ LOAD(args[0]),
+	/* 25 */ EQUAL(AF_VSOCK, 3, 0),
+	/* 26 */ EQUAL(AF_QIPCRTR, 2, 3),
 	/* socketcall */
-	/* 23 */ LOAD(args[0]),
-	/* 24 */ EQUAL(SOCKETCALL_SOCKET, 0, 1),
-	/* 25 */ RETURN(SECCOMP_RET_ERRNO | EAFNOSUPPORT),
-	/* 26 */ RETURN(SECCOMP_RET_ALLOW),
-	/* 27 */ RETURN(SECCOMP_RET_ERRNO | EPERM),
+	/* 27 */ LOAD(args[0]),
+	/* 28 */ EQUAL(SOCKETCALL_SOCKET, 0, 1),
+	/* 29 */ RETURN(SECCOMP_RET_ERRNO | EAFNOSUPPORT),
+	/* 30 */ RETURN(SECCOMP_RET_ALLOW),
+	/* 31 */ RETURN(SECCOMP_RET_ERRNO | EPERM),
 };
 
 enum {
 	AT_URING = 8,
-	AT_COMPAT_SOCKETCALL = 13,
-	AT_COMPAT_URING = 14
+	AT_COMPAT_SOCKETCALL = 15,
+	AT_COMPAT_URING = 16
 };
 
 /* Closes the calls that make sockets past socket(2): what they ask for lies in memory, where no

@@ -18,7 +18,7 @@ static struct options o;
 /* Parses @words, NULL-terminated, behind "container-shim --fd 0". */
 static int parse(const char *const *words)
 {
-	char *argv[96] = {"container-shim", "--fd", "0"};
+	static char *argv[96] = {"container-shim", "--fd", "0"}; /* @o points into it */
 	int argc = 3;
 
 	while (*words)

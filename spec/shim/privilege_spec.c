@@ -3,6 +3,7 @@
 
 #include <asm/unistd.h>
 #include <errno.h>
+#include <linux/keyctl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -156,6 +157,46 @@ static void leaves_io_uring_where_there_are_none(void **state)
 	assert_int_equal(on_a_kernel_with("TCP x\nQIPCRTR x\n", uring_errno), EPERM);
 }
 
+/* What a login leaves: a session keyring, which children have, namespaces or not. */
+static int login(void)
+{
+	if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) == -1)
+		return -1;
+	return (int)syscall(SYS_add_key, "user", "nsnet", "secret", 6, KEY_SPEC_SESSION_KEYRING);
+}
+
+static long search(void)
+{
+	return syscall(SYS_keyctl, KEYCTL_SEARCH, KEY_SPEC_SESSION_KEYRING, "user", "nsnet", 0);
+}
+
+static int refuses_keys(void)
+{
+#if defined(__x86_64__)
+	/* Their neighbors in the table are not meant: waitid and ioprio_set. */
+	if (syscall(SYS_add_key - 1, 99, 0, 0, 0, 0) != -1 || errno != EINVAL)
+		return 1;
+	if (syscall(SYS_keyctl + 1, 99, 0, 0) != -1 || errno != EINVAL)
+		return 2;
+#endif
+	if (search() != -1 || errno != ENOSYS)
+		return 3;
+	if (syscall(SYS_request_key, "user", "nsnet", NULL, 0) != -1 || errno != ENOSYS)
+		return 4;
+	return syscall(SYS_add_key, "user", "x", "x", 1, KEY_SPEC_SESSION_KEYRING) != -1 ||
+		errno != ENOSYS;
+}
+
+static void refuses_keys_of_the_login(void **state)
+{
+	(void)state;
+	if (login() == -1)
+		skip(); /* a kernel without keys, or a container that has refused them */
+	assert_int_not_equal(search(), -1);
+	assert_int_equal(in_namespace(refuses_keys, false), 0);
+	assert_int_equal(in_namespace(refuses_keys, true), 0);
+}
+
 static int allows_others(void)
 {
 	int n;
@@ -286,6 +327,24 @@ static void refuses_io_uring_by_the_32_bit_table_too(void **state)
 	assert_int_equal(status, EPERM);
 }
 
+static int keys_by_the_32_bit_table(void)
+{
+	for (int call = 286; call <= 288; call++)
+		if (int80(call, 0, 0, 0) != -ENOSYS)
+			return 1;
+	return int80(289 /* ioprio_set */, 0, 0, 0) == -ENOSYS ? 2 : 0;
+}
+
+static void refuses_keys_by_the_32_bit_table_too(void **state)
+{
+	int status = stage_is_valgrind() ? -1 : in_namespace(keys_by_the_32_bit_table, false);
+
+	(void)state;
+	if (status == -1)
+		skip();
+	assert_int_equal(status, 0);
+}
+
 static void refuses_x32(void **state)
 {
 	(void)state;
@@ -310,6 +369,7 @@ int main(void)
 		cmocka_unit_test(refuses_it_whatever_the_high_bits),
 		cmocka_unit_test(refuses_families_without_namespaces),
 		cmocka_unit_test(leaves_io_uring_where_there_are_none),
+		cmocka_unit_test(refuses_keys_of_the_login),
 		cmocka_unit_test(allows_everything_else),
 		cmocka_unit_test(gives_up_every_capability),
 #if defined(__x86_64__)
@@ -317,6 +377,7 @@ int main(void)
 		cmocka_unit_test(refuses_it_by_the_32_bit_table_too),
 		cmocka_unit_test(refuses_families_by_the_32_bit_table_too),
 		cmocka_unit_test(refuses_io_uring_by_the_32_bit_table_too),
+		cmocka_unit_test(refuses_keys_by_the_32_bit_table_too),
 #endif
 	};
 
