@@ -13,8 +13,8 @@
 
 /* So long the ids cannot have gone round to the same one. */
 #define STANDS_S 1.0
-/* Looking at more of them costs as much as looking at all. */
-#define PROBES 24
+/* Files that are opened in between, and sockets that have not sent yet, leave gaps. */
+#define AHEAD 8
 
 static double monotonic(void)
 {
@@ -36,6 +36,8 @@ static void forget_process(struct recall *r)
 	process_put(r->process);
 	r->process = NULL;
 	r->slot_count = 0;
+	r->next = 0;
+	r->grows = false;
 	close_fd(&r->fds);
 	close_fd(&r->environ);
 	close_fd(&r->comm);
@@ -106,43 +108,33 @@ static void move_to_end(struct recall *r, size_t i)
 	r->slot[r->slot_count - 1] = slot;
 }
 
-/* Looks at the slot @i again, which becomes the last one. */
-static bool look(struct recall *r, size_t i, uint32_t inode)
+/* The inode of the socket at @fd at this moment; 0: there is none. */
+static uint32_t inode_at(const struct recall *r, int fd)
 {
 	static const char before[] = "socket:[";
-	struct recall_slot *s = &r->slot[i];
 	char name[16], to[64];
 	ssize_t n;
 
-	snprintf(name, sizeof(name), "%d", s->fd);
+	snprintf(name, sizeof(name), "%d", fd);
 	n = readlinkat(r->fds, name, to, sizeof(to) - 1);
 	to[n > 0 ? n : 0] = '\0';
-	s->inode = strncmp(to, before, sizeof(before) - 1) == 0
+	return strncmp(to, before, sizeof(before) - 1) == 0
 		? (uint32_t)strtoul(to + sizeof(before) - 1, NULL, 10)
 		: 0;
+}
+
+/* Looks at the slot @i again, which becomes the last one. */
+static bool look(struct recall *r, size_t i, uint32_t inode)
+{
+	struct recall_slot *s = &r->slot[i];
+
+	s->inode = inode_at(r, s->fd);
 	inode -= s->inode;
 	move_to_end(r, i);
 	return inode == 0;
 }
 
-int recall_fd(struct recall *r, uint32_t inode)
-{
-	if (!r->process || r->fds < 0)
-		return -1;
-	for (size_t i = 0; i < r->slot_count; i++) {
-		if (r->slot[i].inode == inode && look(r, i, inode))
-			return r->slot[r->slot_count - 1].fd;
-	}
-	/* A new socket gets a number that was given back, most likely one that has been in use for
-	 * long. What is met on the way, others will ask for. */
-	for (size_t i = 0; i < r->slot_count && i < PROBES; i++) {
-		if (look(r, 0, inode))
-			return r->slot[r->slot_count - 1].fd;
-	}
-	return -1;
-}
-
-void recall_note_fd(struct recall *r, int fd, uint32_t inode)
+static void note(struct recall *r, int fd, uint32_t inode)
 {
 	size_t i = 0;
 
@@ -154,6 +146,58 @@ void recall_note_fd(struct recall *r, int fd, uint32_t inode)
 		r->slot_count++;
 	r->slot[i] = (struct recall_slot){fd, inode};
 	move_to_end(r, i);
+}
+
+/* A number that was given back, most likely one that has been in use for long. */
+static int look_back(struct recall *r, uint32_t inode)
+{
+	for (size_t i = 0; i < r->slot_count; i++) {
+		if (look(r, 0, inode))
+			return r->slot[r->slot_count - 1].fd;
+	}
+	return -1;
+}
+
+/* A number that was never used: a process that keeps its sockets gets one after the other. */
+static int look_ahead(struct recall *r, uint32_t inode)
+{
+	for (int fd = r->next; fd && fd < r->next + AHEAD; fd++) {
+		const uint32_t met = inode_at(r, fd);
+
+		if (met)
+			note(r, fd, met);
+		if (met == inode)
+			return fd;
+	}
+	return -1;
+}
+
+int recall_fd(struct recall *r, uint32_t inode)
+{
+	int fd = -1;
+
+	if (!r->process || r->fds < 0)
+		return -1;
+	for (size_t i = 0; i < r->slot_count; i++) {
+		if (r->slot[i].inode == inode && look(r, i, inode))
+			return r->slot[r->slot_count - 1].fd;
+	}
+	/* A new socket gets the lowest number that is free (POSIX, "File Descriptor Allocation").
+	 * What is met on the way, others will ask for. */
+	for (int i = 0; i < 2 && fd == -1; i++) {
+		if (i)
+			r->grows = !r->grows;
+		fd = r->grows ? look_ahead(r, inode) : look_back(r, inode);
+	}
+	if (fd >= 0)
+		r->next = fd + 1;
+	return fd;
+}
+
+void recall_note_fd(struct recall *r, int fd, uint32_t inode)
+{
+	note(r, fd, inode);
+	r->next = fd + 1;
 }
 
 /* ---- the process ---- */

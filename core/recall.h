@@ -21,7 +21,7 @@
  * Embedded in struct who.
  */
 #define RECALL_PROCESSES 512
-#define RECALL_FDS 64
+#define RECALL_FDS 256
 
 struct recall {
 	struct ev_loop *loop; /* borrowed; NULL = nothing is the same round */
@@ -40,6 +40,8 @@ struct recall {
 		uint32_t inode;
 	} slot[RECALL_FDS];
 	size_t slot_count;
+	int next;   /* behind the one found last by looking around */
+	bool grows; /* and that one was not given back before: there are ever more */
 };
 
 void recall_init(struct recall *r, struct ev_loop *loop);

@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/base.h"
 #include "core/recall.h"
 
 static struct recall recall;
@@ -152,6 +153,9 @@ static void finds_a_socket_where_others_were(void **state)
 	(void)state;
 	for (size_t i = 0; i < 3; i++)
 		fd[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	const int far = fcntl(fd[2], F_DUPFD_CLOEXEC, fd[2] + 100);
+	close(fd[2]);
+	fd[2] = far;
 	assert_int_equal(recall_fd(&recall, inode_of(fd[0])), -1);
 	note(getpid());
 	for (size_t i = 0; i < 2; i++)
@@ -169,6 +173,64 @@ static void finds_a_socket_where_others_were(void **state)
 	assert_int_equal(recall_fd(&recall, gone), -1);
 	close(fd[0]);
 	close(fd[2]);
+}
+
+/* A process that keeps what it opens gets one number after the other. */
+static void finds_a_socket_behind_the_last(void **state)
+{
+	static int fd[3 * RECALL_FDS];
+	int other;
+
+	(void)state;
+	note(getpid());
+	other = dup(0);
+	fd[0] = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	recall_note_fd(&recall, fd[0], inode_of(fd[0]));
+	for (size_t i = 1; i < ARRAY_LEN(fd); i++) {
+		if (i == RECALL_FDS) /* one in between that is no socket, and one that is free */
+			assert_true(dup(0) >= 0 && dup2(0, fd[i - 1] + 3) >= 0);
+		fd[i] = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+		assert_true(fd[i] >= 0);
+		assert_int_equal(recall_fd(&recall, inode_of(fd[i])), fd[i]);
+	}
+	/* Two at once, the later one first. */
+	int a = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int b = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(recall_fd(&recall, inode_of(b)), b);
+	assert_int_equal(recall_fd(&recall, inode_of(a)), a);
+	/* One that was given back, far before: it is none of those that are likely. */
+	close(other);
+	assert_int_equal(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), other);
+	assert_int_equal(recall_fd(&recall, inode_of(other)), -1);
+	recall_note_fd(&recall, other, inode_of(other));
+	/* Then a late one again, which has taken the place of an earlier. */
+	close(a);
+	assert_int_equal(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), a);
+	assert_int_equal(recall_fd(&recall, inode_of(a)), a);
+	close_range((unsigned)fd[0], ~0u, 0);
+	close(other);
+}
+
+/* So many at a time are no more work than few. */
+static void finds_each_of_many_that_come_and_go(void **state)
+{
+	int fd[100];
+
+	(void)state;
+	note(getpid());
+	for (size_t i = 0; i < ARRAY_LEN(fd); i++) {
+		fd[i] = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+		recall_note_fd(&recall, fd[i], inode_of(fd[i]));
+	}
+	for (size_t i = 0; i < 3 * ARRAY_LEN(fd); i++) {
+		const size_t at = i * 37 % ARRAY_LEN(fd);
+
+		close(fd[at]);
+		assert_int_equal(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), fd[at]);
+		assert_int_equal(recall_fd(&recall, inode_of(fd[at])), fd[at]);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(fd); i++)
+		close(fd[i]);
 }
 
 static void keeps_no_more_than_it_has_room_for(void **state)
@@ -193,6 +255,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(knows_no_program_that_took_the_place, setup,
 			teardown),
 		cmocka_unit_test_setup_teardown(finds_a_socket_where_others_were, setup, teardown),
+		cmocka_unit_test_setup_teardown(finds_a_socket_behind_the_last, setup, teardown),
+		cmocka_unit_test_setup_teardown(finds_each_of_many_that_come_and_go, setup,
+			teardown),
 		cmocka_unit_test_setup_teardown(keeps_no_more_than_it_has_room_for, setup,
 			teardown),
 	};
