@@ -61,7 +61,7 @@ SPEC_SRC := $(wildcard spec/core/*_spec.c spec/lua/*_spec.c spec/shim/*_spec.c)
 TOOL_SRC := $(filter-out %/fake_%,$(wildcard spec/support/*.c))
 FUZZ_SRC := $(wildcard spec/fuzz/*_fuzz.c)
 
-VERSION := $(shell sed -n 's/.*NSNET_VERSION "\(.*\)"/\1/p' core/options.h)
+VERSION := $(shell sed -n 's/.*NSNET_VERSION "\(.*\)"/\1/p' core/version.h)
 OBJ = $(patsubst %.c,$(B)/obj/%.o,$(1))
 LWIP_OBJ := $(LWIP_SRC:src/core/%.c=$(B)/obj/lwip/%.o)
 HOST_OBJ := $(call OBJ,$(CORE_SRC) $(LUA_SRC) core/page.c lua/modules.c) $(LWIP_OBJ)

@@ -103,8 +103,8 @@ void flow_remove(struct flow *f)
 	f->process = NULL;
 	free(f->host);
 	f->host = NULL;
-	free(f->dial_error);
-	f->dial_error = NULL;
+	free(f->why);
+	f->why = NULL;
 	shape_free(f->shape);
 	f->shape = NULL;
 	free(f->envelope);

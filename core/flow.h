@@ -150,7 +150,7 @@ struct flow {
 	bool retired : 1; /* its key belongs to a newer flow: see flow_retire() */
 	bool by_name : 1; /* key.dst stands for a name: see flow_dst() and errand.h */
 	int error;        /* errno of a failed dial */
-	char *dial_error; /* owned: what a dialer said of its failure; NULL = nothing */
+	char *why; /* owned: what a dialer said of its failure, or a script of ending it; or NULL */
 	struct flow_times times;
 	double began;        /* steady_now(): what its age is measured by */
 	uint64_t bytes_up;   /* child to world, payload: see flow_count_up() */

@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 #include "base.h"
-#include "options.h"
 #include "tell.h"
+#include "version.h"
 
 static struct jsonline *begin(struct logjson *l, const char *type, double time)
 {

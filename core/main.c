@@ -14,6 +14,7 @@
 #include "report.h"
 #include "tools.h"
 #include "top.h"
+#include "version.h"
 
 /* A first word that is no command to run. Behind "--" it is one all the same. */
 struct subcommand {

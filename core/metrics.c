@@ -11,6 +11,7 @@
 #include "base.h"
 #include "buf.h"
 #include "tell.h"
+#include "version.h"
 
 static const char *const networks[POLICY_NETWORKS] = {"tcp", "udp", "icmp"};
 

@@ -10,8 +10,6 @@
 
 /* options - the command line as a struct. All text is borrowed from argv; the arrays are owned. */
 
-#define NSNET_VERSION "0.1.0"
-
 /* Exit codes of our own (sysexits.h), EXIT_USAGE aside; cmd's come through: 0..255, 128 + n for a
  * signal, 126 and 127 if it could not be started. */
 #define EXIT_NO_INPUT 66  /* a script cannot be read */

@@ -60,9 +60,19 @@ const struct addr *tell_target(const struct flow *f)
 
 const char *tell_error(const struct flow *f)
 {
-	if (f->dial_error)
-		return f->dial_error;
+	if (f->why)
+		return f->why;
 	return f->error ? strerror(f->error) : NULL;
+}
+
+const char *tell_dial_error(const struct flow *f)
+{
+	return f->cause == FLOW_CAUSE_ABORTED ? NULL : tell_error(f);
+}
+
+const char *tell_end(const struct flow *f)
+{
+	return f->cause == FLOW_CAUSE_ABORTED && f->why ? f->why : flow_cause_name(f->cause);
 }
 
 size_t tell_answers(const uint8_t *msg, size_t len, struct addr *out, size_t max)

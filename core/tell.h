@@ -26,7 +26,11 @@ const struct addr *tell_target(const struct flow *f);
 
 /* Why it could not be connected: the word of the dialer that tried, else the system's. NULL: it
  * could. A dialer's may be anything. */
+const char *tell_dial_error(const struct flow *f);
+/* The same, or why a script ended it, in its words; NULL: neither. */
 const char *tell_error(const struct flow *f);
+/* How it ended: the script's reason, else the name of the cause. */
+const char *tell_end(const struct flow *f);
 
 /* The addresses in a DNS answer of @len bytes at @msg: at most @max into @out; returns how many. */
 size_t tell_answers(const uint8_t *msg, size_t len, struct addr *out, size_t max);

@@ -175,11 +175,11 @@ static int connection_field(lua_State *L, void *self, int id)
 		lua_pushnumber(L, (lua_Number)f->bytes_up);
 		return 1;
 	case FIELD_CLOSE_REASON:
-		return push_text(L, ended ? flow_cause_name(f->cause) : NULL);
+		return push_text(L, ended ? tell_end(f) : NULL);
 	case FIELD_CTX:
 		return push_ctx(L);
 	case FIELD_DIAL_ERROR:
-		return push_text(L, tell_error(f));
+		return push_text(L, tell_dial_error(f));
 	case FIELD_DST_IP:
 		return push_addr(L, &o->dst, false);
 	case FIELD_DST_LITERAL:
@@ -237,7 +237,7 @@ static int object_gc(lua_State *L)
 	free(o->sni);
 	free(o->http_host);
 	free(o->tags);
-	free(o->last.dial_error);
+	free(o->last.why);
 	free(o->last.decision.rule);
 	free(o->last.decision.reason);
 	process_put(o->last.process);
@@ -246,15 +246,10 @@ static int object_gc(lua_State *L)
 }
 
 static int object_tostring(lua_State *L);
-static int l_tag(lua_State *L);
-static int l_close(lua_State *L);
-
-static const luaL_Reg own_methods[] = {{"tag", l_tag}, {"close", l_close}, {NULL, NULL}};
 
 static const struct udata_class connection_class = {
 	.name = "conn",
 	.fields = field_names,
-	.methods = {own_methods},
 	.field = connection_field,
 	.gc = object_gc,
 	.tostring = object_tostring,
@@ -284,43 +279,6 @@ struct connection *connection_check(lua_State *L, int i, const char *verb)
 bool connection_is(lua_State *L, int i)
 {
 	return udata_test(L, i, &connection_class) != NULL;
-}
-
-static int l_tag(lua_State *L)
-{
-	struct connection *c = connection_check(L, 1, "tag");
-	const char *tag = luaL_checkstring(L, 2);
-	char text[256];
-	if (!c)
-		return luaL_error(L, "conn:tag: the connection has ended");
-	int n = snprintf(text, sizeof(text), "%s%s%s", c->tags ? c->tags : "", c->tags ? "," : "",
-		tag);
-	if (n >= (int)sizeof(text))
-		return luaL_error(L, "conn:tag: all tags together are longer than %d bytes",
-			(int)sizeof(text) - 1);
-	char *copy = strdup(text);
-	if (!copy)
-		return luaL_error(L, "not enough memory");
-	free(c->tags);
-	c->tags = copy;
-	return 0;
-}
-
-static void connection_end(struct deferred *d)
-{
-	struct connection *c = container_of(d, struct connection, ending);
-	c->flow->ops->abort(c->flow, FLOW_CAUSE_ABORTED); /* last: c may be gone */
-}
-
-/* Done from the loop: the flow may not end while a hook of its own runs. */
-static int l_close(lua_State *L)
-{
-	struct connection *c = connection_check(L, 1, "close");
-	if (c) {
-		c->ending.run = connection_end;
-		vm_defer(&c->rs->vm, &c->ending);
-	}
-	return 0;
 }
 
 /* --- from C ---------------------------------------------------------------------------------- */
@@ -471,7 +429,7 @@ void connection_free(struct connection *c)
 		o->last = *c->flow;
 		o->last.decision.rule = copy_text(c->flow->decision.rule);
 		o->last.decision.reason = copy_text(c->flow->decision.reason);
-		o->last.dial_error = copy_text(c->flow->dial_error);
+		o->last.why = copy_text(c->flow->why);
 		o->last.policy = NULL;
 		o->last.process = process_hold(c->flow->process);
 		o->last.host = NULL;
@@ -481,6 +439,7 @@ void connection_free(struct connection *c)
 		free(c->tags);
 	}
 	luaL_unref(rs->vm.L, LUA_REGISTRYINDEX, c->via_ref);
+	free(c->reason);
 	free(c->early);
 	free(c->first);
 	free(c->preface);

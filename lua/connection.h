@@ -54,6 +54,7 @@ struct connection {
 	int rule_via;           /* the same of the rule that hit, the rule's */
 	struct list streams;    /* struct stream.owner, opened for this flow */
 	struct deferred ending; /* conn:close() */
+	char *reason;           /* owned: of that, or NULL */
 	struct deferred dialed; /* a dialer that answered at once */
 	int dialed_fd;          /* owned while dialed is waiting, or negative errno */
 	struct tether tether;   /* ends the flow with a socket that is not its own */

@@ -16,8 +16,8 @@
 
 static void set_error(struct connection *c, const char *text)
 {
-	free(c->flow->dial_error);
-	c->flow->dial_error = strdup(text); /* without memory it is nil */
+	free(c->flow->why);
+	c->flow->why = strdup(text); /* without memory it is nil */
 }
 
 /* Gives the answer to the core, from the loop. */

@@ -5,6 +5,7 @@
 
 #include <lauxlib.h>
 
+#include "core/version.h"
 #include "lua/address.h"
 #include "lua/append.h"
 #include "lua/args.h"
@@ -23,6 +24,7 @@
 #include "lua/stream.h"
 #include "lua/suggest.h"
 #include "lua/text.h"
+#include "lua/verbs.h"
 #include "lua/verdict.h"
 
 #define NSNET_LUA_API 1
@@ -284,8 +286,8 @@ void module_open(lua_State *L, struct ruleset *rs)
 	dnsfilter_open(L);
 	query_open(L);
 	sets_open(L);
-	static const luaL_Reg conn_methods[] = {{"peek", greeting_peek}, {"limit", limit_conn},
-		{NULL, NULL}};
+	static const luaL_Reg conn_methods[] = {{"tag", verbs_tag}, {"close", verbs_close},
+		{"peek", greeting_peek}, {"limit", limit_conn}, {NULL, NULL}};
 	connection_open(L, conn_methods);
 	stream_open(L);
 	address_open(L);
@@ -300,6 +302,8 @@ void module_open(lua_State *L, struct ruleset *rs)
 	lua_setfield(L, -2, "state");
 	lua_pushinteger(L, NSNET_LUA_API);
 	lua_setfield(L, -2, "api");
+	lua_pushliteral(L, NSNET_VERSION);
+	lua_setfield(L, -2, "version");
 	lua_pushboolean(L, rs->reloading);
 	lua_setfield(L, -2, "reloading");
 

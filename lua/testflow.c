@@ -416,9 +416,9 @@ static int l_info(lua_State *L)
 	set_addr(L, "address", f->inbound ? &f->key.src : &f->key.dst, ports);
 	set_addr(L, "target", &f->decision.target, ports);
 	set_flag(L, "open", f->state == FLOW_STATE_OPEN);
-	set_text(L, "close_reason", ended ? flow_cause_name(f->cause) : NULL);
+	set_text(L, "close_reason", ended ? tell_end(f) : NULL);
 	set_text(L, "error", f->error ? strerror(f->error) : NULL);
-	set_text(L, "dial_error", tell_error(f));
+	set_text(L, "dial_error", tell_dial_error(f));
 	set_text(L, "tags", c ? c->tags : t->tags);
 	set_number(L, "bytes_up", (double)f->bytes_up);
 	set_number(L, "bytes_down", (double)f->bytes_down);

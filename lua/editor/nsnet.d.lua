@@ -136,7 +136,8 @@ local Conn = {}
 ---@param text string
 function Conn:tag(text) end
 
-function Conn:close() end
+---@param reason? string
+function Conn:close(reason) end
 
 ---What the command has sent, at least n bytes if they come; consumes nothing. In on_first_bytes.
 ---@async
@@ -460,6 +461,8 @@ function nsnet.require_api(version) end
 
 ---@type integer
 nsnet.api = 1
+---@type string
+nsnet.version = ""
 ---@type boolean
 nsnet.reloading = false
 ---@type table<string, table>

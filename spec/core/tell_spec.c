@@ -60,8 +60,24 @@ static void tells_a_failure_in_the_dialers_words(void **state)
 	assert_null(tell_error(&f));
 	f.error = ECONNREFUSED;
 	assert_string_equal(tell_error(&f), "Connection refused");
-	f.dial_error = (char *)"the proxy says no";
+	f.why = (char *)"the proxy says no";
 	assert_string_equal(tell_error(&f), "the proxy says no");
+	assert_string_equal(tell_dial_error(&f), "the proxy says no");
+}
+
+static void tells_why_a_script_ended_it(void **state)
+{
+	struct flow f = sample_flow(IPPROTO_TCP, "203.0.113.9:443");
+
+	(void)state;
+	f.cause = FLOW_CAUSE_CLOSED;
+	assert_string_equal(tell_end(&f), "closed");
+	f.cause = FLOW_CAUSE_ABORTED;
+	assert_string_equal(tell_end(&f), "aborted");
+	f.why = (char *)"enough";
+	assert_string_equal(tell_end(&f), "enough");
+	assert_string_equal(tell_error(&f), "enough");
+	assert_null(tell_dial_error(&f));
 }
 
 static void is_short_about_sizes(void **state)
@@ -136,6 +152,7 @@ int main(void)
 		cmocka_unit_test(has_ports_where_there_are_any),
 		cmocka_unit_test(tells_a_target_that_is_another),
 		cmocka_unit_test(tells_a_failure_in_the_dialers_words),
+		cmocka_unit_test(tells_why_a_script_ended_it),
 		cmocka_unit_test(is_short_about_sizes),
 		cmocka_unit_test(is_short_about_times),
 		cmocka_unit_test(finds_addresses_in_an_answer),

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "core/tell.h"
 #include "spec/lua/rig.h"
 
 #define PUBLIC "198.51.100.7:443"
@@ -334,6 +335,31 @@ static void close_ends_the_flow_from_the_loop(void **state)
 	rig_close(&r);
 }
 
+static void close_says_why(void **state)
+{
+	(void)state;
+	struct rig r;
+	struct rig_flow f;
+	rig_open(&r);
+	rig_run(&r,
+		"nsnet.on_connect(function(c)\n"
+		"  assert(not pcall(c.close, c, 7) and not pcall(c.close, c, {}))\n"
+		"  c:close('first') c:close('too \\27 late') c:close(nil) end)\n"
+		"nsnet.on_close(function(c) print(c.close_reason, c.dial_error) end)\n");
+	assert_true(rig_ask(&r, &f, IPPROTO_TCP, PUBLIC));
+	ev_run(r.loop, EVRUN_ONCE);
+	assert_int_equal(f.aborted, 1);
+	assert_string_equal(rig_log(&r), "nsnet-host: too \\x1b late\tnil\n");
+	assert_string_equal(tell_error(&f.flow), "too \33 late");
+	flow_remove(&f.flow);
+	/* The reason of one that ended otherwise is how it ended. */
+	assert_true(rig_ask(&r, &f, IPPROTO_TCP, PUBLIC));
+	policy_end(&r.policy, &f.flow, FLOW_CAUSE_CHILD_RESET, 0);
+	assert_string_equal(rig_log(&r), "nsnet-host: reset by child\tnil\n");
+	flow_remove(&f.flow);
+	rig_close(&r);
+}
+
 static void a_rule_with_when_asks_lua(void **state)
 {
 	(void)state;
@@ -416,6 +442,7 @@ int main(void)
 		rig_test(on_close_sees_the_final_values_once),
 		rig_test(log_conn_tells_what_is_known_by_then),
 		rig_test(close_ends_the_flow_from_the_loop),
+		rig_test(close_says_why),
 		rig_test(a_rule_with_when_asks_lua),
 		rig_test(hooks_nobody_wants_are_null),
 		rig_test(a_script_that_contradicts_itself_does_not_load),

@@ -100,7 +100,7 @@ static void a_failing_dialer_is_a_failed_connect(void **state)
 			else
 				assert_string_equal(log, "");
 			/* Each says why, for the logs and on_close. */
-			assert_non_null(f.flow.dial_error);
+			assert_non_null(f.flow.why);
 			if (i == 0)
 				assert_string_equal(tell_error(&f.flow), "proxy says no");
 			rig_end(&r, &f, FLOW_CAUSE_DIAL_FAILED);

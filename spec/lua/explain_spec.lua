@@ -26,6 +26,14 @@ describe("nsnet-host explain", function()
     assert.equal(want:gsub("^    ", ""):gsub("\n    ", "\n") .. "\n", output)
   end)
 
+  it("is of the version that scripts see", function()
+    local pipe = assert(io.popen(("'%s/nsnet-host' --version"):format(build)))
+    local version = pipe:read("*a"):match("^nsnet%-host (%S+)\n$")
+    pipe:close()
+    local output = run("nsnet.log.error(nsnet.version)", "tcp 192.0.2.1:1")
+    assert.equal(version, output:match("^nsnet%-host: (%S+)\n"))
+  end)
+
   it("tells of everybody in their order", function()
     tells([[
 guard -e:1 no match

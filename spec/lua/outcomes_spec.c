@@ -262,7 +262,7 @@ static void who_dials_fails_to(void **state)
 				say_which(i);
 				fail();
 			}
-			assert_non_null(f.flow.dial_error);
+			assert_non_null(f.flow.why);
 			rig_end(&r, &f, FLOW_CAUSE_DIAL_FAILED);
 			check_log(&r, i, "the dialer returned");
 		}
