@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- One run of the program under valgrind: transfers, names, datagrams, rules, a reload, the end. No
--- error, and every byte of the heap is given back. (make valgrind runs all specs so, for hours.)
+-- error, and every byte of the heap is given back. (make valgrind runs this and
+-- the unit tests in C.)
 local lab = require("spec.support.lab")
 if lab.direct or os.getenv("NSNET_WRAP") then return end
 if os.getenv("NSNET_MODE") == "asan" then return end -- the two do not mix

@@ -9,6 +9,7 @@
 #include "spec/lua/rig.h"
 
 #include "spec/lua/asking.h"
+#include "spec/support/stage.h"
 
 #define ASKED (-2)
 #define SILENCE (-1)
@@ -157,7 +158,8 @@ static void errors_are_servfail_and_name_the_line(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+	/* Under valgrind the budget of the last is longer than any question may wait. */
+	for (size_t i = 0; i < ARRAY_LEN(row) - (size_t)stage_is_valgrind(); i++) {
 		struct rig r;
 		char code[512];
 		snprintf(code, sizeof(code), "nsnet.on_dns(function(q)\n%s\nend)", row[i].code);

@@ -12,6 +12,13 @@
 #include "spec/lua/rig.h"
 
 #include "spec/lua/dial.h"
+#include "spec/support/stage.h"
+
+/* Seconds that a dialer gives its proxy; where one answers, none is waited for. */
+static const char *patience(void)
+{
+	return stage_is_valgrind() ? "10" : "1";
+}
 
 /* Dials 198.51.100.7:443 through the library's @maker and the proxy @p. */
 static int through(struct rig *r, struct rig_flow *f, const char *maker, const char *options,
@@ -21,9 +28,9 @@ static int through(struct rig *r, struct rig_flow *f, const char *maker, const c
 	snprintf(code, sizeof(code),
 		"local p = require 'nsnet.%s'\n"
 		"nsnet.dialer({ network = 'tcp' }, p.dialer { proxy = '127.0.0.1:%d', timeout = "
-		"0.2%s })\n"
+		"%s%s })\n"
 		"nsnet.on_close(function(c) if c.dial_error then print(c.dial_error) end end)\n",
-		maker, p->port, options ? options : "");
+		maker, p->port, patience(), options ? options : "");
 	rig_open(r);
 	rig_run(r, code);
 	return dial(r, f, IPPROTO_TCP, "198.51.100.7:443");
@@ -107,9 +114,9 @@ static int associate(struct rig *r, struct rig_flow *f, const char *options, str
 	char code[512];
 	snprintf(code, sizeof(code),
 		"local p = require 'nsnet.socks5'\n"
-		"nsnet.dialer(p.dialer { proxy = '127.0.0.1:%d', timeout = 0.2%s })\n"
+		"nsnet.dialer(p.dialer { proxy = '127.0.0.1:%d', timeout = %s%s })\n"
 		"nsnet.on_close(function(c) print(c.dial_error or c.close_reason) end)\n",
-		p->port, options);
+		p->port, patience(), options);
 	rig_open(r);
 	rig_run(r, code);
 	return dial(r, f, IPPROTO_UDP, "198.51.100.7:53");
