@@ -16,6 +16,14 @@
 
 #include "base.h"
 #include "sockdiag.h"
+#include "steady.h"
+
+/* Many processes that keep many descriptors are looked at whole for each connection, and all others
+ * wait for that. So a search may look at a few, which is what it takes nearly always, and what is
+ * more is limited. A look takes 1 to 3 us. */
+#define LOOKS_FREE 64
+#define LOOKS_PER_S 50000
+#define LOOKS_AT_ONCE 100000
 
 int who_init(struct who *w, int diag, pid_t root, struct ev_loop *loop)
 {
@@ -32,6 +40,10 @@ int who_init(struct who *w, int diag, pid_t root, struct ev_loop *loop)
 	if (w->diag == -1)
 		return -errno;
 	w->root = root;
+	w->looks = (struct bucket){.rate = LOOKS_PER_S,
+		.burst = LOOKS_AT_ONCE,
+		.tokens = LOOKS_AT_ONCE,
+		.last = steady_now()};
 	recall_init(&w->recall, loop);
 	return 0;
 }
@@ -52,16 +64,17 @@ struct search {
 	size_t link_len;
 	pid_t seen[WHO_PROCESSES], holder;
 	char fd[NAME_MAX + 1]; /* of the holder */
-	size_t count;
+	size_t count, looks, looks_max;
 	bool unsure;
 	bool recalled; /* the holder has it for certain: recall_fd() said so */
 };
 
-static bool is_link(const struct search *s, int dir, const char *name)
+static bool is_link(struct search *s, int dir, const char *name)
 {
 	char to[sizeof(s->link)];
 	ssize_t n = readlinkat(dir, name, to, sizeof(to));
 
+	s->looks++;
 	return n == (ssize_t)s->link_len && memcmp(to, s->link, s->link_len) == 0;
 }
 
@@ -79,7 +92,8 @@ static void look_at(struct search *s, pid_t pid)
 		s->unsure |= errno != ENOENT && errno != ESRCH;
 		return;
 	}
-	while ((e = readdir(d))) {
+	while ((e = readdir(d)) && !s->unsure) {
+		s->unsure = s->looks >= s->looks_max;
 		if (e->d_name[0] == '.' || !is_link(s, dirfd(d), e->d_name))
 			continue;
 		if (s->holder)
@@ -199,7 +213,7 @@ static void search_namespace(struct search *s, const struct who *w)
 }
 
 /* True if the process that was found still has the socket: all that was read is of it. */
-static bool still_has(const struct search *s)
+static bool still_has(struct search *s)
 {
 	char path[NAME_MAX + 32];
 
@@ -207,7 +221,7 @@ static bool still_has(const struct search *s)
 	return is_link(s, AT_FDCWD, path);
 }
 
-static struct process *describe(const struct search *s, struct who *w)
+static struct process *describe(struct search *s, struct who *w)
 {
 	struct process *p = recall_process(&w->recall, s->holder);
 
@@ -235,6 +249,7 @@ struct process *who_find(struct who *w, int proto, const struct addr *src, const
 	if (!w->root || w->diag < 0 || (proto != IPPROTO_TCP && proto != IPPROTO_UDP))
 		return NULL;
 	w->asked++;
+	s.looks_max = LOOKS_FREE + bucket_allows(&w->looks, LOOKS_AT_ONCE, steady_now());
 	s.inode = sockdiag_inode(w->diag, (uint8_t)proto, src, dst);
 	if (!s.inode) /* it is closed already, or the kernel cannot tell */
 		return NULL;
@@ -242,6 +257,8 @@ struct process *who_find(struct who *w, int proto, const struct addr *src, const
 	search_tree(&s, w);
 	if (!s.holder && !s.unsure)
 		search_namespace(&s, w);
+	if (s.looks > LOOKS_FREE)
+		bucket_take(&w->looks, s.looks - LOOKS_FREE);
 	if (!s.holder || s.unsure)
 		return NULL;
 	p = describe(&s, w);

@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include "addr.h"
+#include "bucket.h"
 #include "process.h"
 #include "recall.h"
 
@@ -16,8 +17,9 @@
  * each process of the command, so it is asked only where somebody wants to know, and as little as
  * possible is asked again (recall.h). There is an answer only if it is certain: the socket still
  * exists, one process has it (the command's descendants are looked at, or all of the namespace if
- * none of them has it), each could be looked at, and there are no more than WHO_PROCESSES. Else it
- * is NULL, never a guess.
+ * none of them has it), each could be looked at, there are no more than WHO_PROCESSES, and they do not keep so many
+ * descriptors that looking at them would keep the loop from its work. Else it is NULL, never a
+ * guess.
  *
  * Embedded in the host.
  */
@@ -29,6 +31,8 @@ struct who {
 	dev_t device; /* its network namespace */
 	ino_t namespace;
 	struct recall recall;
+	struct bucket
+		looks; /* at descriptors, beyond the few that a search needs; by steady_now() */
 	uint64_t asked, found;
 };
 

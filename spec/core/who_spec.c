@@ -298,6 +298,47 @@ static void does_not_guess_between_two(void **state)
 	close(fd);
 }
 
+static void keeps_many(int out)
+{
+	for (int i = 0; i < 900; i++) {
+		if (dup(out) == -1)
+			_exit(1);
+	}
+	idle(out);
+}
+
+/* A look at each descriptor of each process, for each connection, would keep all from their work. */
+static void gives_up_what_takes_too_long(void **state)
+{
+	struct process *p;
+	struct actor a;
+	int fd;
+
+	NEEDS_WORLD;
+	a = act(keeps_many, false);
+	fd = sock("127.0.0.1:9", SOCK_DGRAM, connect);
+	p = find(IPPROTO_UDP, fd);
+	assert_non_null(p);
+	assert_int_equal(p->pid, getpid());
+	process_put(p);
+	who.looks.rate = 1e-6;
+	who.looks.tokens = 950; /* enough for both, once */
+	p = find(IPPROTO_UDP, fd);
+	assert_non_null(p);
+	process_put(p);
+	assert_in_range(who.looks.tokens, 1, 200);
+	for (int i = 0; i < 3; i++) {
+		assert_null(find(IPPROTO_UDP, fd)); /* stops on the way */
+		assert_true(who.looks.tokens < 1);
+	}
+	who.looks.rate = 1e9;
+	p = find(IPPROTO_UDP, fd);
+	assert_non_null(p);
+	process_put(p);
+	end(&a);
+	close(fd);
+}
+
 static void knows_nobody_in_vain(void **state)
 {
 	struct addr a, b;
@@ -322,6 +363,7 @@ static const struct CMUnitTest tests[] = {
 	IT(finds_an_orphan),
 	IT(knows_who_sends),
 	IT(does_not_guess_between_two),
+	IT(gives_up_what_takes_too_long),
 	IT(knows_nobody_in_vain),
 };
 
