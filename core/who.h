@@ -17,9 +17,9 @@
  * each process of the command, so it is asked only where somebody wants to know, and as little as
  * possible is asked again (recall.h). There is an answer only if it is certain: the socket still
  * exists, one process has it (the command's descendants are looked at, or all of the namespace if
- * none of them has it), each could be looked at, there are no more than WHO_PROCESSES, and they do not keep so many
- * descriptors that looking at them would keep the loop from its work. Else it is NULL, never a
- * guess.
+ * none of them has it), each could be looked at, there are no more than WHO_PROCESSES, and they do
+ * not keep so many descriptors that looking at them would keep the loop from its work. Else it is
+ * NULL, never a guess.
  *
  * Embedded in the host.
  */

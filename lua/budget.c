@@ -28,8 +28,9 @@ static lua_State *volatile running; /* NULL = not in Lua */
 static volatile unsigned epoch;     /* counts entries */
 static volatile unsigned limit;     /* ticks allowed for this entry */
 static volatile unsigned seen, ticks;
-static volatile unsigned last = BUDGET_LAST_MS / BUDGET_TICK_MS; /* ticks */
-static const char *volatile called;                              /* for the last message */
+static unsigned tick_ms = BUDGET_TICK_MS;
+static volatile unsigned last_ms = BUDGET_LAST_MS;
+static const char *volatile called; /* for the last message */
 static volatile bool armed;
 static volatile bool preempted;
 static char place[LUA_IDSIZE + 16]; /* of the code that was first stopped */
@@ -84,23 +85,35 @@ static void budget_tick(int sig)
 	}
 	if (++ticks <= limit)
 		return;
-	if (ticks > last)
+	if (ticks * tick_ms > last_ms)
 		budget_last();
 	/* What the stock interpreter does on Ctrl-C: the one lua_ function for handlers. */
 	armed = true;
 	lua_sethook(L, budget_kill, LUA_MASKCOUNT, 1);
 }
 
+/* The kernel looks at CPU timers when its own clock ticks. A timer that is faster would count less
+ * than went by; what it has missed (timer_getoverrun(2)) may have been stolen by a hypervisor. */
+static unsigned tick_length(void)
+{
+	struct timespec res;
+	if (clock_getres(CLOCK_REALTIME_COARSE, &res) == -1)
+		return BUDGET_TICK_MS;
+	const unsigned kernel_ms = (unsigned)(res.tv_nsec / 1000000);
+	return kernel_ms > BUDGET_TICK_MS ? kernel_ms : BUDGET_TICK_MS;
+}
+
 int budget_start(void)
 {
 	if (users++)
 		return 0;
+	tick_ms = tick_length();
 	struct sigaction sa = {.sa_handler = budget_tick, .sa_flags = SA_RESTART};
 	sigemptyset(&sa.sa_mask);
 	struct sigevent ev = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGVTALRM};
 	ev._sigev_un._tid = (pid_t)syscall(SYS_gettid);
-	struct itimerspec every = {.it_interval.tv_nsec = BUDGET_TICK_MS * 1000000L * SLOW_CPU,
-		.it_value.tv_nsec = BUDGET_TICK_MS * 1000000L * SLOW_CPU};
+	const long ns = tick_ms * 1000000L * SLOW_CPU;
+	struct itimerspec every = {.it_interval.tv_nsec = ns, .it_value.tv_nsec = ns};
 	if (sigaction(SIGVTALRM, &sa, NULL) == -1)
 		goto fail;
 	if (timer_create(CLOCK_THREAD_CPUTIME_ID, &ev, &timer) == -1)
@@ -127,7 +140,7 @@ void budget_stop(void)
 
 void budget_set_last(unsigned ms)
 {
-	last = ms / BUDGET_TICK_MS;
+	last_ms = ms;
 }
 
 bool budget_spent(void)
@@ -139,7 +152,7 @@ void budget_enter(lua_State *L, unsigned ms, const char *what)
 {
 	called = what;
 	epoch++;
-	limit = (ms + BUDGET_TICK_MS - 1) / BUDGET_TICK_MS;
+	limit = (ms + tick_ms - 1) / tick_ms;
 	preempted = false;
 	atomic_signal_fence(memory_order_seq_cst);
 	running = L;
@@ -156,9 +169,9 @@ bool budget_leave(lua_State *L)
 	return preempted;
 }
 
-unsigned budget_ticks(void)
+unsigned budget_used_ms(void)
 {
-	return seen == epoch ? ticks : 0;
+	return seen == epoch ? ticks * tick_ms : 0;
 }
 
 const char *budget_place(void)

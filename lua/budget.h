@@ -7,7 +7,8 @@
 
 /* budget - ends Lua code that does not end by itself.
  *
- * A timer on this thread's CPU clock ticks every BUDGET_TICK_MS while the program computes. A tick
+ * A timer on this thread's CPU clock ticks every BUDGET_TICK_MS while the program computes, or as
+ * often as the kernel's own clock does (4 ms at HZ=250): budgets are as exact as that. A tick
  * that finds the same entry into Lua running for too many ticks arms a count hook, which
  * makes the code yield or raise at its next instruction and every one after it, until
  * the entry is left. Entering and leaving cost a few stores and no system call. One per process.
@@ -34,9 +35,9 @@ bool budget_spent(void);
 void budget_enter(lua_State *L, unsigned ms, const char *what);
 /* It has come back. True if it was made to. */
 bool budget_leave(lua_State *L);
-/* After that: how many ticks fell into the entry. Most have none; over many entries they tell the
- * CPU time. */
-unsigned budget_ticks(void);
+/* After that: its CPU time in ms, in whole ticks. Most entries have none; over many of them it is
+ * true. */
+unsigned budget_used_ms(void);
 /* After that: "file:line" of the code that was first stopped, or "". */
 const char *budget_place(void);
 

@@ -24,7 +24,7 @@ struct query {
 	ev_timer deadline;           /* of that */
 	size_t next;                 /* the handler to ask next */
 	const struct handler *asked; /* whose answer is awaited */
-	unsigned spent;              /* ticks of CPU time for it, in all entries */
+	unsigned spent;              /* ms of CPU time for it, in all entries */
 	struct list streams;         /* struct stream.owner */
 	/* query:answer(): the message, and the number that its verdict bears */
 	uint8_t *answer; /* owned */

@@ -365,7 +365,7 @@ static bool over_memory(struct vm *vm)
 /* A coroutine that waits again and again is never stopped by the budget of one entry. */
 static bool over_cpu(const struct task *t)
 {
-	return t->spent && *t->spent > VM_FLOW_MS / BUDGET_TICK_MS;
+	return t->spent && *t->spent > VM_FLOW_MS;
 }
 
 enum vm_outcome vm_start(struct task *t, int nargs)
@@ -382,7 +382,7 @@ enum vm_outcome vm_start(struct task *t, int nargs)
 	bool preempted = budget_leave(vm->L);
 	vm->running = NULL;
 	if (t->spent)
-		*t->spent += budget_ticks();
+		*t->spent += budget_used_ms();
 	if (unlikely(preempted)) {
 		char text[LUA_IDSIZE + 80];
 		const char *place = budget_place();

@@ -49,7 +49,7 @@ struct task {
 	const char *where;       /* "rules.lua:12" of its function, or NULL: lent */
 	bool blocking;           /* may wait */
 	unsigned budget_ms;      /* for one entry */
-	unsigned *spent;         /* ticks of all entries for whom it serves, or NULL: not limited */
+	unsigned *spent;         /* ms of all entries for whom it serves, or NULL: not limited */
 	const struct flow *flow; /* whom it serves, for messages; NULL = nobody */
 	struct list *owned;      /* list that takes the streams it opens; NULL = may open none */
 	task_done_fn *done;      /* called if it was pending, from the loop, unless discarded */

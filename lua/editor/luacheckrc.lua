@@ -17,7 +17,7 @@ end
 local nsnet = fields [[
   allow deny drop redirect via default rules guard on_connect on_flow on_first_bytes on_dns dialer
   on_data on_packet on_close on_start on_exit sleep dial resolve spawn after every bucket cidrs
-  domains append persist split_address ip_bytes ip_text require_api api reloading
+  domains append persist split_address ip_bytes ip_text require_api api version reloading
 ]]
 nsnet.log = library "debug info warn error conn"
 nsnet.json = library "null encode decode list"

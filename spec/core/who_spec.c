@@ -307,7 +307,7 @@ static void keeps_many(int out)
 	idle(out);
 }
 
-/* A look at each descriptor of each process, for each connection, would keep all from their work. */
+/* A look at each descriptor of each process for each connection would keep all from their work. */
 static void gives_up_what_takes_too_long(void **state)
 {
 	struct process *p;

@@ -152,16 +152,16 @@ static void streams_of_every_state_are_collected(void **state)
 	rig_open(&r);
 	rig_run(&r,
 		"nsnet.on_flow(function()\n"
-		"  for i = 1, 50 do\n"
+		"  for i = 1, 10 do\n"
 		"    nsnet.dial('unix', '/nonexistent')\n"
 		"    nsnet.dial('udp', '127.0.0.1:9')\n"
 		"    local s = nsnet.dial('udp', '127.0.0.1:9') s:write 'x' s:close()\n"
 		"    pcall(nsnet.dial, 'tcp', 'nonsense')\n"
 		"    pcall(nsnet.dial, 'tcp', '127.0.0.1:1', { bind = '::1' })\n"
 		"  end\n"
-		"  for i = 1, 200 do local t = {} for k = 1, 100 do t[k] = {} end end\n"
+		"  for i = 1, 40 do local t = {} for k = 1, 100 do t[k] = {} end end\n"
 		"end)");
-	for (int i = 0; i < 20; i++)
+	for (int i = 0; i < 100; i++)
 		assert_int_equal(rig_verdict(&r, IPPROTO_UDP, "198.51.100.7:1"), VERDICT_ALLOW);
 	assert_int_equal(stream_count(), 0);
 	assert_string_equal(rig_log(&r), "");
