@@ -8,6 +8,7 @@
 
 #include <lauxlib.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "lua/budget.h"
 #include "spec/lua/rig.h"
@@ -149,8 +150,8 @@ static void a_script_that_does_not_load_stops_the_start(void **state)
 	}
 }
 
-/* The kernel's clock may tick less often than a budget would like. CPU time, so that it is no matter
- * what else the machine does. */
+/* The kernel's clock may tick less often than a budget would like. It is CPU time: no matter what
+ * else the machine does. */
 static void a_budget_is_as_long_as_it_says(void **state)
 {
 	(void)state;
