@@ -30,17 +30,19 @@ describe("nsnet-host lua-init", function()
     return run(("timeout -k 2 60 '%s/nsnet-host' lua-init %s"):format(build, args or ""))
   end
 
-  it("writes four files, and is content with them", function()
+  it("writes its files, and is content with them", function()
     local output, status = init()
     assert.equal([[
 ./.luacheckrc was written
 ./.luarc.json was written
 ./nsnet.d.lua was written
+./nsnet.http_connect.d.lua was written
+./nsnet.socks5.d.lua was written
 ./nsnet.test.d.lua was written
 ]], output)
     assert.equal(0, status)
     output, status = init(root)
-    assert.equal(4, select(2, output:gsub(" is as it should be\n", "")))
+    assert.equal(6, select(2, output:gsub(" is as it should be\n", "")))
     assert.equal(0, status)
     assert.equal(files.read("lua/editor/nsnet.d.lua"), files.read(root .. "/nsnet.d.lua"))
     assert.same({ "", 0 }, { run("jq -e '.runtime.version == \"LuaJIT\"' .luarc.json >/dev/null") })
@@ -54,7 +56,8 @@ describe("nsnet-host lua-init", function()
       .. "say lua-init again\n"
     assert.equal("nsnet-host: lua-init: ./.luacheckrc" .. rest
       .. "nsnet-host: lua-init: ./.luarc.json" .. rest .. "nsnet-host: lua-init: ./nsnet.d.lua"
-      .. rest .. "./nsnet.test.d.lua was written\n", output)
+      .. rest .. "./nsnet.http_connect.d.lua was written\n./nsnet.socks5.d.lua was written\n"
+      .. "./nsnet.test.d.lua was written\n", output)
     assert.equal(1, status)
     assert.equal("std = 'max'\n", files.read(root .. "/.luacheckrc"))
     assert.equal("nowhere\n", (run("readlink .luarc.json")))
@@ -116,6 +119,30 @@ t.it("walks", function()
   t.fail(table.concat(names, " "))
 end)
 ]]
+
+  it("defines what the library's dialers take, and nothing else", function()
+    local options = {}
+    for name in files.read("lua/editor/nsnet.socks5.d.lua"):gmatch("%-%-%-@field (%w+)") do
+      options[#options + 1] = name
+    end
+    for _, name in ipairs { "socks5", "http_connect" } do
+      local defined = {}
+      for what in files.read(("lua/editor/nsnet.%s.d.lua"):format(name))
+        :gmatch("function " .. name .. "%.([%w_]+)") do
+        defined[#defined + 1] = what
+      end
+      scratch.write(root, "look.lua", ([[
+        local names = {}
+        for key in pairs(require "nsnet.%s") do names[#names + 1] = key end
+        table.sort(names)
+        nsnet.log.error("has <%%s>", table.concat(names, " "))
+        nsnet.log.error("%%s", select(2, pcall(require "nsnet.%s".dialer, { x = 1 })))
+      ]]):format(name, name))
+      local output = run(("'%s/nsnet-host' explain -s look.lua tcp 192.0.2.1:1"):format(build))
+      assert.equal(table.concat(defined, " "), output:match("has <([^>]*)>"), output)
+      assert.equal(table.concat(options, ", "), output:match("there are ([^\n]+)"), output)
+    end
+  end)
 
   it("defines what a test has", function()
     local real, defined = {}, {}
