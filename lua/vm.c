@@ -16,6 +16,7 @@
 #include "core/log.h"
 #include "core/steady.h"
 #include "lua/budget.h"
+#include "lua/fault.h"
 
 /* Errors never leave this file: Lua raises them with longjmp, and one that crossed the event loop
  * or lwIP would leave both in an unknown state. A task's error stops at lua_resume();
@@ -256,99 +257,30 @@ void task_discard(struct task *t)
 
 /* --- errors ---------------------------------------------------------------------------------- */
 
-static const char *context_format(const char *what, const struct flow *f, char *text, size_t len)
-{
-	char flow[FLOW_TEXT_MAX];
-	if (f)
-		snprintf(text, len, "in %s, %s", what, flow_format(f, flow));
-	else
-		snprintf(text, len, "in %s", what);
-	return text;
-}
-
 void vm_complain(struct vm *vm, const char *where, const char *what, const struct flow *f,
 	const char *fmt, ...)
 {
-	char text[1024], message[1200], context[FLOW_TEXT_MAX + 64];
+	char text[1024], message[1200], context[FAULT_CONTEXT_MAX];
 	va_list ap;
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	snprintf(message, sizeof(message), "%s%s%s", where ? where : "", where ? ": " : "", text);
-	report_error(&vm->report, message, context_format(what, f, context, sizeof(context)));
-}
-
-struct describe {
-	struct task *t;
-	const char *message; /* NULL = the error value on top of the coroutine */
-	char text[1024];
-	char *trace; /* malloc'd */
-};
-
-/* "file:line: " of the innermost function of @t that is Lua's. One that ended with a call, as in
- * "return nsnet.redirect(x)", is not on the stack any more: then of the one it began with. */
-static void describe_where(const struct task *t, char *text, size_t len)
-{
-	lua_Debug ar;
-	snprintf(text, len, "%s%s", t->where ? t->where : "", t->where ? ": " : "");
-	for (int level = 0; lua_getstack(t->co, level, &ar); level++) {
-		if (lua_getinfo(t->co, "Sl", &ar) && ar.currentline > 0 &&
-			strncmp(ar.source, "=nsnet.", 7) != 0) {
-			snprintf(text, len, "%s:%d: ", ar.short_src, ar.currentline);
-			return;
-		}
-	}
-}
-
-/* True if @text begins with "something:digits:", as messages of error() do. */
-static bool has_position(const char *text)
-{
-	for (const char *p = strchr(text, ':'); p; p = strchr(p + 1, ':')) {
-		size_t digits = strspn(p + 1, "0123456789");
-		if (digits && p[1 + digits] == ':')
-			return true;
-	}
-	return false;
-}
-
-static int describe(lua_State *L)
-{
-	struct describe *d = lua_touserdata(L, 1);
-	lua_State *co = d->t->co;
-	char where[LUA_IDSIZE + 16] = "", other[64];
-	const char *text = d->message;
-	if (!text && lua_type(co, -1) == LUA_TSTRING)
-		text = lua_tostring(co, -1);
-	if (!text) {
-		snprintf(other, sizeof(other), "(error object is a %s value)",
-			luaL_typename(co, -1));
-		text = other;
-	}
-	if (!has_position(text))
-		describe_where(d->t, where, sizeof(where));
-	snprintf(d->text, sizeof(d->text), "%s%s", where, text);
-	luaL_traceback(L, co, NULL, 0);
-	d->trace = strdup(lua_tostring(L, -1));
-	return 0;
+	report_error(&vm->report, message, fault_context(what, f, context));
 }
 
 /* Reports what made @t fail and throws it away. */
 static void task_fail(struct task *t, const char *message)
 {
-	struct vm *vm = t->vm;
-	struct describe d = {.t = t, .message = message};
-	char context[FLOW_TEXT_MAX + 64];
-	if (lua_cpcall(vm->L, describe, &d)) {
-		lua_settop(vm->L, 0);
-		snprintf(d.text, sizeof(d.text), "%s", message ? message : "not enough memory");
-	}
-	context_format(t->what, t->flow, context, sizeof(context));
-	if (report_error(&vm->report, d.text, context) && d.trace) {
-		char *rest = d.trace;
-		for (char *line = strsep(&rest, "\n"); line; line = strsep(&rest, "\n"))
-			log_info("  %s", line);
-	}
-	free(d.trace);
+	const struct fault f = {
+		.L = t->vm->L,
+		.co = t->co,
+		.where = t->where,
+		.what = t->what,
+		.message = message,
+		.flow = t->flow,
+	};
+	fault_report(&f, &t->vm->report);
 	task_discard(t);
 }
 
