@@ -48,8 +48,9 @@ struct stream {
 	size_t want_n;
 	char *mark; /* owned: what read_until looks for */
 	size_t mark_len;
-	bool strip; /* read_line: without the line's end */
-	char *out;  /* owned: what write has still to send */
+	bool strip;      /* read_line: without the line's end */
+	const char *out; /* what write has still to send: the Lua string at out_ref */
+	int out_ref;     /* registry, or LUA_NOREF */
 	size_t out_len, out_sent;
 	struct deferred wake;      /* closed under a waiting reader or writer */
 	struct envelope *envelope; /* owned: for the relay, see stream:enclose */

@@ -85,7 +85,7 @@ struct stream *stream_new(lua_State *L, struct list *owned)
 	s->vm = vm_of(L);
 	s->fd = s->tied = -1;
 	s->timeout = IO_SECONDS;
-	s->anchor = LUA_NOREF;
+	s->anchor = s->out_ref = LUA_NOREF;
 	s->wake.run = stream_wake;
 	reader_init(s);
 	writer_init(s);
@@ -137,8 +137,7 @@ static void stream_free(struct stream *s)
 	vm_undefer(&s->wake);
 	free(s->in);
 	free(s->mark);
-	free(s->out);
-	s->in = s->mark = s->out = NULL;
+	s->in = s->mark = NULL;
 }
 
 static int stream_gc(lua_State *L)

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -12,11 +11,26 @@
 #include "core/base.h"
 #include "lua/args.h"
 
+/* No copy: what waits to be written counts as the script's memory. */
+static void keep_bytes(lua_State *L, struct stream *s, const char *bytes)
+{
+	s->out_ref = luaL_ref(L, LUA_REGISTRYINDEX); /* pops it; strings do not move */
+	s->out = bytes;
+}
+
+static void drop_bytes(struct stream *s)
+{
+	luaL_unref(s->vm->L, LUA_REGISTRYINDEX, s->out_ref);
+	s->out_ref = LUA_NOREF;
+	s->out = NULL;
+}
+
 static void write_cancel(void *arg)
 {
 	struct stream *s = arg;
 	pending_stop(s, &s->wr);
 	s->wr.task = NULL;
+	drop_bytes(s);
 	socket_unanchor(s);
 	/* Half of a message may be out: nobody can go on with this. */
 	socket_end(s, "stream is closed: a write was abandoned");
@@ -48,8 +62,7 @@ static int write_push(lua_State *L, void *arg)
 	pending_stop(s, &s->wr);
 	s->wr.task = NULL;
 	socket_unanchor(s);
-	free(s->out);
-	s->out = NULL;
+	drop_bytes(s);
 	if (!s->wr.failed) {
 		lua_pushboolean(L, true);
 		return 1;
@@ -82,8 +95,10 @@ static void on_write_timeout(struct ev_loop *loop, ev_timer *w, int revents)
 /* Pushes the bytes to write: a string, or a list of strings put together. */
 static const char *push_bytes(lua_State *L, size_t *len)
 {
-	if (lua_type(L, 2) == LUA_TSTRING)
-		return lua_tolstring(L, 2, len);
+	if (lua_type(L, 2) == LUA_TSTRING) {
+		lua_pushvalue(L, 2);
+		return lua_tolstring(L, -1, len);
+	}
 	luaL_checktype(L, 2, LUA_TTABLE);
 	luaL_Buffer b;
 	luaL_buffinit(L, &b);
@@ -111,10 +126,7 @@ static int l_write(lua_State *L)
 	s->wr.failed = false;
 	if (write_go(s, bytes))
 		return write_push(L, s);
-	s->out = malloc(s->out_len);
-	if (!s->out)
-		return luaL_error(L, "not enough memory");
-	memcpy(s->out, bytes, s->out_len);
+	keep_bytes(L, s, bytes);
 	socket_anchor(L, s);
 	return pending_wait(L, s, &s->wr, t, write_cancel);
 }
@@ -135,6 +147,7 @@ static int closed_push(lua_State *L, void *arg)
 	struct stream *s = arg;
 	socket_hold(L, s);
 	s->wr.task = NULL;
+	drop_bytes(s);
 	socket_unanchor(s);
 	return failure_push(L, FAILURE_CLOSED, s->why);
 }
