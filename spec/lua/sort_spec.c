@@ -85,8 +85,8 @@ static void a_long_list_is_not_sorted_for_ever(void **state)
 	rig_run(&r,
 		"local list = {}\n"
 		"nsnet.on_start(function()\n"
-		"  for i = 1, 60 do\n"
-		"    for k = 1, 10000 do list[#list + 1] = (i * k * 7919) % 100003 end\n"
+		"  for i = 1, 100 do\n"
+		"    for k = 1, 2000 do list[#list + 1] = (i * k * 7919) % 100003 end\n"
 		"    nsnet.sleep(0)\n"
 		"  end\n"
 		"end)\n"
