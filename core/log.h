@@ -5,9 +5,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* log - our own messages: one line per event on stderr, each beginning
- * "nsnet-host: ". A line is written by a single write(2), so it never mixes
- * with another process's line on the same pipe or terminal (PIPE_BUF).
+/* log - our own messages: one line per event on stderr, each beginning "nsnet-host: ". A line is
+ * written by a single write(2), so it never mixes with another process's line on the same pipe or
+ * terminal (PIPE_BUF). While the loop runs, the lines of a turn are written together (outlet).
  */
 enum log_level {
 	LOG_LEVEL_ERROR, /* the program or a feature does not work */
