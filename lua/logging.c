@@ -41,7 +41,7 @@ static int l_log_debug(lua_State *L)
 	return say(L, LOG_LEVEL_INFO);
 }
 
-/* What a script says is meant to be seen: the level that is shown unless -q asks for silence. */
+/* What a script says is meant to be seen: the level that is shown by default. */
 static int l_log_info(lua_State *L)
 {
 	return say(L, LOG_LEVEL_WARN);

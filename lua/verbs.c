@@ -11,6 +11,8 @@
 #include "lua/connection.h"
 #include "lua/text.h"
 
+#define REASON_MAX 255 /* it is not in the memory of the script */
+
 int verbs_tag(lua_State *L)
 {
 	struct connection *c = connection_check(L, 1, "tag");
@@ -48,6 +50,8 @@ int verbs_close(lua_State *L)
 	if (!lua_isnoneornil(L, 2) && lua_type(L, 2) != LUA_TSTRING)
 		return luaL_error(L, "conn:close takes a reason, a string, not %s",
 			text_kind(L, 2, kind));
+	if (lua_isstring(L, 2) && (!lua_objlen(L, 2) || lua_objlen(L, 2) > REASON_MAX))
+		return luaL_error(L, "conn:close: a reason has 1 to %d bytes", REASON_MAX);
 	if (!c)
 		return 0;
 	if (lua_isstring(L, 2)) {

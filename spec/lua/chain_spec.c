@@ -354,6 +354,7 @@ static void close_says_why(void **state)
 	rig_run(&r,
 		"nsnet.on_connect(function(c)\n"
 		"  assert(not pcall(c.close, c, 7) and not pcall(c.close, c, {}))\n"
+		"  assert(not pcall(c.close, c, '') and not pcall(c.close, c, ('x'):rep(256)))\n"
 		"  c:close('first') c:close('too \\27 late') c:close(nil) end)\n"
 		"nsnet.on_close(function(c) print(c.close_reason, c.dial_error) end)\n");
 	assert_true(rig_ask(&r, &f, IPPROTO_TCP, PUBLIC));
